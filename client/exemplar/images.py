@@ -1,0 +1,116 @@
+"""What callers hand over as images and exemplars, read into messages that fit the limits.
+
+An image that cannot be read or is too large becomes an ItemError in its place: it costs itself only.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import BinaryIO, TypeVar
+
+from exemplar.answers import Limits
+from exemplar.embedding import Embedding, ItemError, embedding_to_pb
+from exemplar.v1 import classification_pb2, support_set_pb2
+
+# A file's bytes, its path, an open binary file, or an embedding in place of an image.
+ImageFile = bytes | bytearray | memoryview | str | os.PathLike[str] | BinaryIO
+Image = ImageFile | Embedding
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class NewExemplar:
+    """One labelled image or embedding to add. The server makes the id where it is empty."""
+
+    label: str
+    image: Image
+    exemplar_id: str = ""
+    metadata: Mapping[str, str] = field(default_factory=dict)
+
+
+Labelled = NewExemplar | tuple[str, Image]
+
+
+def queries(
+    images: Iterable[Image], limits: Limits
+) -> Iterator[classification_pb2.Query | ItemError]:
+    _refuse_single(images, "queries")
+    for index, image in enumerate(images):
+        yield query(image, limits, index)
+
+
+def query(image: Image, limits: Limits, index: int) -> classification_pb2.Query | ItemError:
+    place = f"queries[{index}]"
+    if isinstance(image, Embedding):
+        return image.error or classification_pb2.Query(embedding=embedding_to_pb(image))
+    return _then(
+        _read(image, limits, place), lambda data: classification_pb2.Query(image=data)
+    )
+
+
+def image_files(images: Iterable[ImageFile], limits: Limits) -> Iterator[bytes | ItemError]:
+    _refuse_single(images, "images")
+    for index, image in enumerate(images):
+        yield _read(image, limits, f"images[{index}]")
+
+
+def new_exemplars(
+    exemplars: Iterable[Labelled], limits: Limits
+) -> Iterator[support_set_pb2.NewExemplar | ItemError]:
+    _refuse_single(exemplars, "exemplars")
+    for index, exemplar in enumerate(exemplars):
+        named = exemplar if isinstance(exemplar, NewExemplar) else NewExemplar(*exemplar)
+        yield _new_exemplar(named, limits, f"exemplars[{index}]")
+
+
+def _new_exemplar(
+    exemplar: NewExemplar, limits: Limits, place: str
+) -> support_set_pb2.NewExemplar | ItemError:
+    message = support_set_pb2.NewExemplar(
+        label=exemplar.label, exemplar_id=exemplar.exemplar_id, metadata=exemplar.metadata
+    )
+    if isinstance(exemplar.image, Embedding):
+        message.embedding.CopyFrom(embedding_to_pb(exemplar.image))
+        return exemplar.image.error or message
+    content = _read(exemplar.image, limits, place)
+    if isinstance(content, ItemError):
+        return content
+    message.image = content
+    return message
+
+
+def _read(image: ImageFile, limits: Limits, place: str) -> bytes | ItemError:
+    try:
+        data = _file_bytes(image, limits.image_bytes + 1)
+    except OSError as error:
+        return ItemError("INVALID_INPUT", f"{place}: expected a readable file, got {error}")
+    if not data:
+        return ItemError("UNDECODABLE_IMAGE", f"{place}: expected an image, got 0 bytes")
+    if len(data) > limits.image_bytes:
+        return ItemError(
+            "LIMIT_EXCEEDED", f"{place}: expected at most {limits.image_bytes} bytes, got more"
+        )
+    return data
+
+
+def _file_bytes(image: ImageFile, most_bytes: int) -> bytes:
+    """No more than `most_bytes` of a file, however large it is."""
+    if isinstance(image, str | os.PathLike):
+        with open(image, "rb") as file:
+            return file.read(most_bytes)
+    if isinstance(image, bytes | bytearray | memoryview):
+        return bytes(image[:most_bytes])
+    return image.read(most_bytes)
+
+
+def _then(content: bytes | ItemError, make: Callable[[bytes], T]) -> T | ItemError:
+    return content if isinstance(content, ItemError) else make(content)
+
+
+def _refuse_single(images: object, place: str) -> None:
+    """Bytes and strings are iterable, and are what a caller with one image passes first."""
+    if isinstance(images, bytes | bytearray | memoryview | str | os.PathLike | Embedding):
+        raise TypeError(f"{place}: expected a list of them, got {type(images).__name__}")

@@ -1,0 +1,112 @@
+"""A support set's map as the caller holds it: the points, their origin, and a page to look at."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from exemplar.enums import enum_name
+from exemplar.errors import ServerError
+from exemplar.map_page import render
+from exemplar.v1 import map_pb2
+
+
+@dataclass(frozen=True)
+class MapPoint:
+    """`thumbnail` is a JPEG of at most 64 x 64 pixels, or empty."""
+
+    x: float
+    y: float
+    label: str
+    exemplar_id: str
+    thumbnail: bytes = b""
+
+
+@dataclass(frozen=True)
+class MapProgress:
+    """`phase` is queued, early_exaggeration, optimization or delivery."""
+
+    phase: str
+    iteration: int
+    total_iterations: int
+    kl_divergence: float
+
+    def __str__(self) -> str:
+        phase = self.phase.replace("_", " ")
+        return f"{phase} {self.iteration}/{self.total_iterations}, KL {self.kl_divergence:.3f}"
+
+
+@dataclass(frozen=True)
+class MapResult:
+    """All points of a map. Only differences of positions mean something.
+
+    `perplexity` is the one that was used; 0 where there were too few points for t-SNE.
+    """
+
+    support_set: str
+    points: tuple[MapPoint, ...]
+    revision: int
+    fingerprint: str
+    perplexity: float
+    kl_divergence: float
+
+    def save_html(self, path: str | os.PathLike[str]) -> None:
+        """One page that needs no network."""
+        Path(path).write_text(self.to_html(), encoding="utf-8")
+
+    def to_html(self) -> str:
+        return render(
+            self.support_set,
+            [(p.x, p.y, p.label, p.exemplar_id, p.thumbnail) for p in self.points],
+            revision=self.revision,
+            fingerprint=self.fingerprint,
+            perplexity=self.perplexity,
+            kl_divergence=self.kl_divergence,
+        )
+
+
+class MapCollector:
+    """Takes the events of one ComputeMap stream, in order, and then makes its result."""
+
+    def __init__(self, support_set: str, on_progress: Callable[[MapProgress], object]) -> None:
+        self._support_set = support_set
+        self._on_progress = on_progress
+        self._points: list[MapPoint] = []
+        self._summaries: list[map_pb2.MapSummary] = []
+
+    def take(self, event: map_pb2.ComputeMapResponse) -> None:
+        match event.WhichOneof("event"):
+            case "progress":
+                self._on_progress(_progress(event.progress))
+            case "points":
+                self._points.extend(_point(point) for point in event.points.points)
+            case "summary":
+                self._summaries.append(event.summary)
+
+    def result(self) -> MapResult:
+        if not self._summaries:
+            raise ServerError("the map ended without its summary")
+        summary = self._summaries[-1]
+        if summary.point_count != len(self._points):
+            raise ServerError(
+                f"points: expected {summary.point_count} as announced, got {len(self._points)}"
+            )
+        return MapResult(
+            support_set=self._support_set,
+            points=tuple(self._points),
+            revision=summary.revision,
+            fingerprint=summary.fingerprint,
+            perplexity=summary.perplexity,
+            kl_divergence=summary.kl_divergence,
+        )
+
+
+def _progress(pb: map_pb2.MapProgress) -> MapProgress:
+    phase = enum_name(map_pb2.MapPhase.DESCRIPTOR, pb.phase, "MAP_PHASE_").lower()
+    return MapProgress(phase, pb.iteration, pb.total_iterations, pb.kl_divergence)
+
+
+def _point(pb: map_pb2.MapPoint) -> MapPoint:
+    return MapPoint(pb.x, pb.y, pb.label, pb.exemplar_id, pb.thumbnail)

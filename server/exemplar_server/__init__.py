@@ -1,0 +1,1 @@
+"""The Exemplar server: embeds images, keeps support sets, classifies by nearest neighbors."""

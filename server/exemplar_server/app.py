@@ -1,0 +1,272 @@
+"""The composition root: build, prove ready, serve, drain, stop."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from functools import partial
+from importlib.metadata import version
+from typing import TYPE_CHECKING, Any
+
+import grpc
+import structlog
+from grpc_health.v1 import health, health_pb2, health_pb2_grpc
+from grpc_reflection.v1alpha import reflection
+
+from exemplar.v1 import (
+    admin_pb2_grpc,
+    classification_pb2_grpc,
+    embedding_pb2_grpc,
+    map_pb2_grpc,
+    support_set_pb2_grpc,
+)
+from exemplar_server.backends import images, onnx_backbone
+from exemplar_server.backends.faiss_index import FlatIndex
+from exemplar_server.backends.sql_store import SqlStore
+from exemplar_server.backends.tsne import TsneProcesses
+from exemplar_server.core.admission import Admission
+from exemplar_server.core.artifact import MANIFEST_FILE, Artifact, load_artifact
+from exemplar_server.core.embedder import Embedder
+from exemplar_server.core.maps import Maps
+from exemplar_server.core.scheduler import MicroBatcher
+from exemplar_server.core.snapshot_cache import SnapshotCache
+from exemplar_server.core.support_sets import SupportSets
+from exemplar_server.core.thumbnails import Thumbnails
+from exemplar_server.edge.classification_service import ClassificationServicer
+from exemplar_server.edge.credentials import Credentials, read_api_keys
+from exemplar_server.edge.embedding_service import EmbeddingServicer
+from exemplar_server.edge.interceptor import CallInterceptor
+from exemplar_server.edge.map_service import MapServicer
+from exemplar_server.edge.metrics import Metrics, MetricsServer
+from exemplar_server.edge.server_service import ServerServicer
+from exemplar_server.edge.support_set_service import SupportSetServicer
+from exemplar_server.errors import ArtifactError, ConfigurationError
+from exemplar_server.settings import Settings, host_and_port
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+log = structlog.get_logger()
+
+SERVICES = (
+    "exemplar.v1.ServerService",
+    "exemplar.v1.EmbeddingService",
+    "exemplar.v1.SupportSetService",
+    "exemplar.v1.ClassificationService",
+    "exemplar.v1.MapService",
+)
+# Connections are renewed, so that new replicas get their share; the longest call may end first.
+CONNECTION_AGE_MS = 30 * 60 * 1000
+CONNECTION_GRACE_MS = 10 * 60 * 1000
+PING_INTERVAL_MS = 60 * 1000
+METADATA_BYTES = 16 * 1024
+
+
+@dataclass(frozen=True)
+class Service:
+    """Everything between the backends and the edge."""
+
+    support_sets: SupportSets
+    maps: Maps
+    embedder: Embedder
+    batcher: MicroBatcher
+    store: SqlStore
+    metrics: Metrics
+
+
+async def serve(settings: Settings) -> None:
+    """Serves until SIGTERM or SIGINT, then drains: calls in hand are answered.
+
+    Raises:
+        ExemplarError: something that serving needs is missing or wrong; says what to do.
+    """
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    async with running(settings) as addresses:
+        log.info("serving", **addresses)
+        await stop.wait()
+        log.info("draining", seconds=settings.drain_seconds)
+    log.info("stopped")
+
+
+@asynccontextmanager
+async def running(settings: Settings) -> AsyncIterator[dict[str, str]]:
+    """A ready server; yields the addresses that it listens on. Leaving drains and stops it."""
+    async with AsyncExitStack() as stack:
+        service = await _build(settings, stack)
+        healthy = health.aio.HealthServicer()
+        interceptor = CallInterceptor(_credentials(settings), service.metrics)
+        server = grpc.aio.server(interceptors=[interceptor], options=_options(settings))
+        _register(server, service, settings, healthy)
+        listen = _bind(server, settings)
+        metrics_listen = _expose(settings, service, interceptor, stack)
+        await server.start()
+        for name in ("", *SERVICES):
+            await healthy.set(name, health_pb2.HealthCheckResponse.SERVING)
+        try:
+            yield {"listen": listen, "metrics_listen": metrics_listen}
+        finally:
+            await healthy.enter_graceful_shutdown()
+            await server.stop(settings.drain_seconds)
+
+
+def find_artifact(settings: Settings) -> Artifact:
+    """The verified artifact that EXEMPLAR_BACKBONE_DIR and EXEMPLAR_BACKBONE name.
+
+    Raises:
+        ArtifactError: there is none, or it does not match its manifest.
+        ConfigurationError: there are several and none is chosen.
+    """
+    root = settings.backbone_dir
+    found = sorted(root.glob(f"*/*/{MANIFEST_FILE}"), key=lambda p: (len(p.parent.name), str(p)))
+    if (root / MANIFEST_FILE).is_file():
+        found = [root / MANIFEST_FILE]
+    if not found:
+        raise ArtifactError(
+            f"EXEMPLAR_BACKBONE_DIR: {root}: no backbone there: build one with "
+            f"'exemplar-train export --backbone lite0 --out {root}'"
+        )
+    chosen = [p.parent for p in found if settings.backbone in {"", p.parents[1].name}]
+    names = sorted({p.parents[1].name for p in found})
+    if not chosen or (not settings.backbone and len(names) > 1):
+        raise ConfigurationError(
+            f"EXEMPLAR_BACKBONE: expected one of {', '.join(names)}, got {settings.backbone!r}"
+        )
+    return load_artifact(chosen[-1])  # the newest version
+
+
+async def _build(settings: Settings, stack: AsyncExitStack) -> Service:
+    artifact = find_artifact(settings)
+    cores = settings.cores or onnx_backbone.available_cores()
+    loaded = await asyncio.to_thread(onnx_backbone.load_backbone, artifact, settings.device, cores)
+    log.info(
+        "backbone_ready",
+        name=artifact.manifest.name,
+        fingerprint=artifact.manifest.fingerprint,
+        execution_provider=loaded.backbone.execution_provider,
+        sessions=len(loaded.sessions),
+        micro_batch=loaded.micro_batch,
+    )
+    metrics = Metrics()
+    batcher = MicroBatcher(loaded.sessions, loaded.micro_batch, metrics.micro_batch_images.observe)
+    batcher.start()
+    stack.push_async_callback(batcher.stop)
+    decode_threads = stack.enter_context(ThreadPoolExecutor(cores, thread_name_prefix="decode"))
+    limits = images.ImageLimits(settings.image_bytes, settings.image_pixels)
+    decode = partial(images.decode, input_size=artifact.manifest.input_size, limits=limits)
+    admission = Admission(settings.queue_images, settings.queue_bytes)
+    embedder = Embedder(loaded.backbone, decode, decode_threads, batcher, admission)
+    store = SqlStore(settings.store_url)
+    stack.callback(store.close)
+    cache = SnapshotCache(store, FlatIndex, settings.index_bytes)
+    thumbnails = Thumbnails(partial(images.thumbnail, limits=limits))
+    support_sets = SupportSets(store, cache, [embedder], thumbnails)
+    maps = Maps(TsneProcesses(settings.map_workers), store, thumbnails, settings.map_points)
+    metrics.watch(
+        "exemplar_admitted_images", "Images between arrival and answer.", lambda: admission.images
+    )
+    metrics.watch(
+        "exemplar_queue_images",
+        "Decoded images that wait for a session.",
+        lambda: batcher.queue_length,
+    )
+    metrics.watch(
+        "exemplar_index_bytes", "Bytes of support sets held for search.", lambda: cache.size_bytes
+    )
+    metrics.watch(
+        "exemplar_index_support_sets", "Support sets held for search.", lambda: len(cache)
+    )
+    return Service(support_sets, maps, embedder, batcher, store, metrics)
+
+
+def _credentials(settings: Settings) -> Credentials:
+    path = settings.api_keys_file
+    return Credentials(None if path is None else read_api_keys(path))
+
+
+def _options(settings: Settings) -> list[tuple[str, Any]]:
+    return [
+        ("grpc.max_receive_message_length", settings.message_bytes),
+        ("grpc.max_send_message_length", settings.message_bytes),
+        ("grpc.max_metadata_size", METADATA_BYTES),
+        ("grpc.so_reuseport", 0),  # else a second server on the same port takes half of the calls
+        ("grpc.max_connection_age_ms", CONNECTION_AGE_MS),
+        ("grpc.max_connection_age_grace_ms", CONNECTION_GRACE_MS),
+        ("grpc.http2.min_ping_interval_without_data_ms", PING_INTERVAL_MS),
+    ]
+
+
+def _register(
+    server: grpc.aio.Server,
+    service: Service,
+    settings: Settings,
+    healthy: health.aio.HealthServicer,
+) -> None:
+    limits = settings.limits()
+    backbones = [service.embedder.backbone]
+    sets, metrics = service.support_sets, service.metrics
+    admin_pb2_grpc.add_ServerServiceServicer_to_server(
+        ServerServicer(version("exemplar"), limits, backbones, service.store.epoch), server
+    )
+    embedding_pb2_grpc.add_EmbeddingServiceServicer_to_server(
+        EmbeddingServicer(sets, backbones, limits, metrics), server
+    )
+    support_set_pb2_grpc.add_SupportSetServiceServicer_to_server(
+        SupportSetServicer(sets, limits, metrics), server
+    )
+    classification_pb2_grpc.add_ClassificationServiceServicer_to_server(
+        ClassificationServicer(sets, limits, metrics), server
+    )
+    map_pb2_grpc.add_MapServiceServicer_to_server(MapServicer(sets, service.maps), server)
+    health_pb2_grpc.add_HealthServicer_to_server(healthy, server)
+    if settings.reflection:
+        names = (*SERVICES, health.SERVICE_NAME, reflection.SERVICE_NAME)
+        reflection.enable_server_reflection(names, server)
+
+
+def _bind(server: grpc.aio.Server, settings: Settings) -> str:
+    """The address that the server listens on, with its true port."""
+    host, _ = host_and_port(settings.listen)
+    try:
+        if settings.tls_certificate_file is None or settings.tls_key_file is None:
+            port = server.add_insecure_port(settings.listen)
+        else:
+            pair = (settings.tls_key_file.read_bytes(), settings.tls_certificate_file.read_bytes())
+            port = server.add_secure_port(settings.listen, grpc.ssl_server_credentials([pair]))
+    except (RuntimeError, OSError) as error:
+        raise ConfigurationError(
+            f"EXEMPLAR_LISTEN: cannot listen on {settings.listen}: is the port in use? ({error})"
+        ) from error
+    return f"{host}:{port}"
+
+
+def _expose(
+    settings: Settings, service: Service, interceptor: CallInterceptor, stack: AsyncExitStack
+) -> str:
+    """Starts the metrics port; returns its address."""
+    address = host_and_port(settings.metrics_listen)
+    manifest = service.embedder.backbone.manifest
+    provider = service.embedder.backbone.execution_provider
+    service.metrics.info.labels(
+        version("exemplar"), manifest.name, manifest.fingerprint, provider
+    ).set(1)
+    service.metrics.watch(
+        "exemplar_calls_in_flight", "Calls being worked on.", lambda: interceptor.in_flight
+    )
+    try:
+        exposed = MetricsServer(
+            address,
+            service.metrics,
+            is_live=lambda: service.batcher.is_alive,
+            is_ready=lambda: service.batcher.is_alive,
+        )
+    except OSError as error:
+        raise ConfigurationError(
+            f"EXEMPLAR_METRICS_LISTEN: cannot listen on {settings.metrics_listen}: {error}"
+        ) from error
+    stack.callback(exposed.stop)
+    return f"{address[0]}:{exposed.port}"

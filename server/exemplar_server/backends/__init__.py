@@ -1,0 +1,1 @@
+"""One heavy library a file, each behind a port of core."""

@@ -1,0 +1,158 @@
+"""What is read from the store, each within the caller's one transaction: a consistent picture."""
+
+from __future__ import annotations
+
+import zlib
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from sqlalchemy import Connection, and_, func, select
+
+from exemplar_server.backends import sql_schema as schema
+from exemplar_server.core.exemplars import Delta, Exemplar, Listing, SupportSet
+from exemplar_server.errors import InternalError, NotFoundError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+    from sqlalchemy import Row, Select
+
+# SQLite allows 32,766 bound variables a statement; a message has at most 1,000 ids.
+IDS_A_STATEMENT = 1000
+
+
+def support_set(connection: Connection, tenant: str, name: str) -> SupportSet:
+    query = _support_sets(tenant).where(schema.support_set.c.name == name)
+    row = connection.execute(query).one_or_none()
+    if row is None:
+        raise NotFoundError(f"there is no support set {name!r}")
+    return _support_set(row)
+
+
+def page(connection: Connection, tenant: str, after: str, count: int) -> list[SupportSet]:
+    column = schema.support_set.c.name
+    query = _support_sets(tenant).where(column > after).order_by(column).limit(count)
+    return [_support_set(row) for row in connection.execute(query)]
+
+
+def label_counts(connection: Connection, target: SupportSet) -> dict[str, int]:
+    column = schema.exemplar.c.label
+    query = (
+        select(column, func.count())
+        .where(schema.exemplar.c.incarnation == target.incarnation)
+        .group_by(column)
+        .order_by(column)
+    )
+    return dict(connection.execute(query).tuples().all())
+
+
+def exemplars(connection: Connection, target: SupportSet, listing: Listing) -> list[Exemplar]:
+    e, v, i = schema.exemplar.c, schema.embedding.c, schema.image.c
+    query = (
+        select(
+            e.exemplar_id,
+            e.label,
+            e.metadata,
+            e.revision,
+            i.exemplar_id.is_not(None),
+            *([v["values"], v.crc32] if listing.embeddings else []),
+            *([i.bytes] if listing.thumbnails else []),
+        )
+        .select_from(_with_content())
+        .where(e.incarnation == target.incarnation, v.fingerprint == target.fingerprint)
+        .where(e.exemplar_id > listing.after)
+        .order_by(e.exemplar_id)
+        .limit(listing.count)
+    )
+    if listing.label:
+        query = query.where(e.label == listing.label)
+    return [
+        Exemplar(
+            row[0],
+            row[1],
+            row[2],
+            row[3],
+            row[4],
+            embedding_D=_embedding(row[5], row[6]) if listing.embeddings else None,
+            image=row[-1] if listing.thumbnails else None,
+        )
+        for row in connection.execute(query)
+    ]
+
+
+def delta(connection: Connection, tenant: str, name: str, incarnation: str, revision: int) -> Delta:
+    target = support_set(connection, tenant, name)
+    since = revision if target.incarnation == incarnation else 0
+    e, v, r = schema.exemplar.c, schema.embedding.c, schema.removal.c
+    removed = select(r.exemplar_id).where(r.incarnation == target.incarnation, r.revision > since)
+    added = (
+        select(e.exemplar_id, e.label, v["values"], v.crc32)
+        .select_from(_with_content())
+        .where(e.incarnation == target.incarnation, v.fingerprint == target.fingerprint)
+        .where(e.revision > since)
+        .order_by(e.revision, e.exemplar_id)
+    )
+    rows = connection.execute(added).all()
+    embeddings_ND = np.empty((len(rows), target.dim), dtype=np.float32)
+    for number, row in enumerate(rows):
+        embeddings_ND[number] = _embedding(row[2], row[3])
+    return Delta(
+        target,
+        frozenset(connection.execute(removed).scalars()),
+        tuple(row[0] for row in rows),
+        tuple(row[1] for row in rows),
+        embeddings_ND,
+    )
+
+
+def images(
+    connection: Connection, incarnation: str, exemplar_ids: Sequence[str]
+) -> dict[str, bytes]:
+    i = schema.image.c
+    found: dict[str, bytes] = {}
+    for start in range(0, len(exemplar_ids), IDS_A_STATEMENT):
+        some = exemplar_ids[start : start + IDS_A_STATEMENT]
+        query = select(i.exemplar_id, i.bytes).where(
+            i.incarnation == incarnation, i.exemplar_id.in_(some)
+        )
+        found.update((row[0], row[1]) for row in connection.execute(query))
+    return found
+
+
+def _support_sets(tenant: str) -> Select[Any]:
+    s = schema.support_set.c
+    return (
+        select(
+            s.incarnation,
+            s.name,
+            s.revision,
+            s.fingerprint,
+            s.backbone,
+            s.dim,
+            s.exemplar_count,
+            s.keep_images,
+            s.created,
+        )
+        .join(schema.tenant, schema.tenant.c.incarnation == s.tenant)
+        .where(schema.tenant.c.name == tenant)
+    )
+
+
+def _support_set(row: Row[Any]) -> SupportSet:
+    return SupportSet(**row._mapping)  # noqa: SLF001 - public, as its documentation says
+
+
+def _with_content() -> Any:
+    e, v, i = schema.exemplar.c, schema.embedding.c, schema.image.c
+    same_embedding = and_(v.incarnation == e.incarnation, v.exemplar_id == e.exemplar_id)
+    same_image = and_(i.incarnation == e.incarnation, i.exemplar_id == e.exemplar_id)
+    return schema.exemplar.join(schema.embedding, same_embedding).outerjoin(
+        schema.image, same_image
+    )
+
+
+def _embedding(values: bytes, crc32: int) -> NDArray[np.float32]:
+    if zlib.crc32(values) != crc32:
+        raise InternalError("an embedding in the store does not match its checksum")
+    return np.frombuffer(values, "<f4")

@@ -1,0 +1,1 @@
+"""What the service does, in numpy and the standard library."""

@@ -1,0 +1,165 @@
+"""The backbone artifact: a directory with model.onnx and the manifest.json that describes it.
+
+Where training and serving meet: training writes it, the server refuses what does not match.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+from dataclasses import asdict, dataclass, field, fields
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, get_origin, get_type_hints
+
+import numpy as np
+
+from exemplar_server.errors import ArtifactError
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+MODEL_FILE = "model.onnx"
+MANIFEST_FILE = "manifest.json"
+FORMAT = 1
+GOLDEN_COUNT = 3  # of golden_images
+
+# Cosine that the golden images must reach at start, by precision of the weights (DESIGN: Artifact).
+GOLDEN_COSINE = {"fp32": 0.9999, "fp16": 0.999, "int8": 0.99}
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """What manifest.json says. Unknown keys are refused, so that a typo is not an opinion."""
+
+    name: str
+    version: str
+    fingerprint: str
+    dim: int
+    input_size: int
+    preprocessing_id: str
+    precision: str
+    opset: int
+    license: str
+    provenance: dict[str, Any]
+    files: dict[str, str]  # file name -> sha256
+    golden_embeddings: list[str]  # base64 of float32 little-endian, one a golden image
+    accuracy: dict[str, float] = field(default_factory=dict)  # protocol -> share right, in [0, 1]
+    format: int = FORMAT
+
+    def golden(self) -> NDArray[np.float32]:
+        """The expected embeddings of `golden_images`, (3, D)."""
+        rows = [np.frombuffer(base64.b64decode(row), "<f4") for row in self.golden_embeddings]
+        return np.stack(rows).astype(np.float32)
+
+
+@dataclass(frozen=True)
+class Artifact:
+    """A verified artifact: every file has the hash that its manifest names."""
+
+    manifest: Manifest
+    directory: Path
+
+    @property
+    def model_path(self) -> Path:
+        return self.directory / MODEL_FILE
+
+
+def golden_images(input_size: int) -> NDArray[np.uint8]:
+    """Three images made by formula, (3, H, W, 3): integer arithmetic only, so equal everywhere."""
+    row_HW, column_HW = np.indices((input_size, input_size), dtype=np.int64)
+    frequencies = ((3, 5, 7), (1, 11, 2), (13, 4, 6))
+    channels = [
+        [(a * row_HW + b * column_HW + (row_HW * column_HW) // c) % 256 for a, b, c in ordered]
+        for ordered in (
+            frequencies,
+            frequencies[::-1],
+            (frequencies[1], frequencies[2], frequencies[0]),
+        )
+    ]
+    return np.stack([np.stack(image, axis=-1) for image in channels]).astype(np.uint8)
+
+
+def fingerprint_of(model_sha256: str, preprocessing_id: str) -> str:
+    """The name of an embedding space: the model file and how images reach it."""
+    return hashlib.sha256(f"{model_sha256}\n{preprocessing_id}\n".encode()).hexdigest()
+
+
+def sha256_of(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def encode_golden(embeddings_ND: NDArray[np.float32]) -> list[str]:
+    return [base64.b64encode(row.astype("<f4").tobytes()).decode() for row in embeddings_ND]
+
+
+def write_manifest(directory: Path, manifest: Manifest) -> None:
+    text = json.dumps(asdict(manifest), indent=2, sort_keys=True)
+    (directory / MANIFEST_FILE).write_text(text + "\n", encoding="utf-8")
+
+
+def load_artifact(directory: Path) -> Artifact:
+    """The artifact in `directory`, verified.
+
+    Raises:
+        ArtifactError: missing or unreadable, or a file's hash or the fingerprint does not match.
+    """
+    manifest = _read_manifest(directory / MANIFEST_FILE)
+    for name, expected in manifest.files.items():
+        _check_file(directory / name, expected)
+    expected = fingerprint_of(manifest.files[MODEL_FILE], manifest.preprocessing_id)
+    if manifest.fingerprint != expected:
+        message = f"fingerprint: expected {expected}, got {manifest.fingerprint}"
+        raise ArtifactError(f"{directory / MANIFEST_FILE}: {message}")
+    return Artifact(manifest, directory)
+
+
+def _check_file(path: Path, expected: str) -> None:
+    if not path.is_file() or path.is_symlink():
+        raise ArtifactError(f"{path}: expected a plain file, found none: export the backbone again")
+    actual = sha256_of(path)
+    if actual != expected:
+        raise ArtifactError(
+            f"{path}: sha256: expected {expected}, got {actual}: "
+            "the file is corrupt, export the backbone again"
+        )
+
+
+def _read_manifest(path: Path) -> Manifest:
+    try:
+        document = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise ArtifactError(f"{path}: no such file") from error
+    except (OSError, ValueError) as error:
+        raise ArtifactError(f"{path}: not readable as JSON: {error}") from error
+    if not isinstance(document, dict) or document.get("format") != FORMAT:
+        raise ArtifactError(f"{path}: format: expected an object with format {FORMAT}")
+    names = {f.name for f in fields(Manifest)}
+    if set(document) != names:
+        wrong = ", ".join(sorted(set(document) ^ names))
+        raise ArtifactError(f"{path}: unknown or missing keys: {wrong}")
+    _check_types(path, document)
+    manifest = Manifest(**document)
+    if MODEL_FILE not in manifest.files or any(Path(n).name != n for n in manifest.files):
+        raise ArtifactError(f"{path}: files: expected plain names, {MODEL_FILE} among them")
+    _check_golden(path, manifest)
+    return manifest
+
+
+def _check_types(path: Path, document: dict[str, Any]) -> None:
+    for name, hint in get_type_hints(Manifest).items():
+        expected = get_origin(hint) or hint
+        if not isinstance(document[name], expected):
+            got = type(document[name]).__name__
+            raise ArtifactError(f"{path}: {name}: expected {expected.__name__}, got {got}")
+
+
+def _check_golden(path: Path, manifest: Manifest) -> None:
+    expected = (GOLDEN_COUNT, manifest.dim)
+    try:
+        shape = manifest.golden().shape
+    except (ValueError, TypeError) as error:
+        raise ArtifactError(f"{path}: golden_embeddings: not readable: {error}") from error
+    if shape != expected:
+        raise ArtifactError(f"{path}: golden_embeddings: expected shape {expected}, got {shape}")

@@ -1,0 +1,19 @@
+"""The numbers that bound a request, announced by GetServerInfo."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Limits:
+    """Every field is a maximum, 1 and more."""
+
+    message_bytes: int = 16 * 2**20
+    image_bytes: int = 10 * 2**20
+    image_pixels: int = 25_000_000
+    images_per_request: int = 64
+    neighbors: int = 100
+    label_characters: int = 128
+    metadata_bytes: int = 4096
+    map_points: int = 10_000

@@ -1,0 +1,141 @@
+"""What core needs from the outside; backends implement it, app hands it in."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Sequence
+
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from exemplar_server.core.exemplars import (
+        Change,
+        Delta,
+        Exemplar,
+        ItemResult,
+        Listing,
+        NewExemplar,
+        RequestKey,
+        SupportSet,
+    )
+    from exemplar_server.core.maps import MapFrame, MapOptions
+
+
+class Session(Protocol):
+    """Runs a backbone on one thread; never called by two threads at once."""
+
+    def run(self, images_BHWC: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """The images' embeddings, (B, D), unit length."""
+        ...
+
+
+class Index(Protocol):
+    """Exact nearest-neighbor search over rows that never change. Any thread may search."""
+
+    @property
+    def embeddings_ND(self) -> NDArray[np.float32]:
+        """The rows, unit length, not to be written to."""
+        ...
+
+    def search(
+        self, queries_QD: NDArray[np.float32], k: int
+    ) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+        """Similarities (Q, K), best first, and row numbers (Q, K); K = min(k, rows)."""
+        ...
+
+
+class IndexFactory(Protocol):
+    def __call__(self, embeddings_ND: NDArray[np.float32]) -> Index: ...
+
+
+class Store(Protocol):
+    """The truth. A mutation that returned is on disk; each is one transaction.
+
+    Every method raises StoreUnavailableError when the disk refuses. Methods that take a `name`
+    raise NotFoundError when the tenant has no such support set.
+    """
+
+    async def create(
+        self,
+        tenant: str,
+        name: str,
+        *,
+        backbone: str,
+        fingerprint: str,
+        dim: int,
+        keep_images: bool,
+        key: RequestKey,
+    ) -> SupportSet:
+        """Raises AlreadyExistsError when the name is taken."""
+        ...
+
+    async def get(self, tenant: str, name: str) -> SupportSet:
+        """Without its label counts."""
+        ...
+
+    async def label_counts(self, support_set: SupportSet) -> dict[str, int]:
+        """Exemplars a label, by label."""
+        ...
+
+    async def page(self, tenant: str, after: str, count: int) -> list[SupportSet]:
+        """Up to `count` support sets with names above `after`, by name."""
+        ...
+
+    async def delete(
+        self, tenant: str, name: str, *, expected_revision: int | None, key: RequestKey
+    ) -> Change: ...
+
+    async def replay(self, tenant: str, key: RequestKey) -> Change | None:
+        """The answer that `key` got before.
+
+        Raises:
+            RequestIdReusedError: the id was used for another request.
+        """
+        ...
+
+    async def add(
+        self,
+        tenant: str,
+        support_set: SupportSet,
+        exemplars: Sequence[NewExemplar | ItemResult],
+        *,
+        all_or_nothing: bool,
+        expected_revision: int | None,
+        key: RequestKey,
+    ) -> Change:
+        """Adds the NewExemplars; ItemResults are failures that keep their place in the answer."""
+        ...
+
+    async def remove(
+        self,
+        tenant: str,
+        name: str,
+        exemplar_ids: Sequence[str],
+        *,
+        expected_revision: int | None,
+        key: RequestKey,
+    ) -> Change: ...
+
+    async def exemplars(self, support_set: SupportSet, listing: Listing) -> list[Exemplar]:
+        """The listed exemplars, by id; images where thumbnails are asked for."""
+        ...
+
+    async def delta(self, tenant: str, name: str, incarnation: str, revision: int) -> Delta:
+        """What changed after `revision` of `incarnation`; all, if another is current."""
+        ...
+
+    async def images(self, incarnation: str, exemplar_ids: Sequence[str]) -> dict[str, bytes]:
+        """The kept images, by exemplar id."""
+        ...
+
+
+class MapMaker(Protocol):
+    """Lays embeddings out in the plane, outside this process."""
+
+    def compute(
+        self, embeddings_ND: NDArray[np.float32], options: MapOptions
+    ) -> AsyncIterator[MapFrame]:
+        """Progress frames, the last one with the points. Closing the iterator stops the work."""
+        ...

@@ -1,0 +1,307 @@
+"""The service itself: support sets, changed through the store and read through snapshots."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from exemplar_server.core.classify import Answer, classify
+from exemplar_server.core.embedder import Embeddings, Timings
+from exemplar_server.core.exemplars import ItemResult, NewExemplar, Page, new_exemplar_id
+from exemplar_server.core.vectors import Vector, unit_embedding
+from exemplar_server.errors import (
+    EmptySupportSetError,
+    ExemplarError,
+    FingerprintMismatchError,
+    NotFoundError,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from numpy.typing import NDArray
+
+    from exemplar_server.core.classify import ClassifyOptions
+    from exemplar_server.core.embedder import Embedder
+    from exemplar_server.core.exemplars import Change, Exemplar, Listing, RequestKey, SupportSet
+    from exemplar_server.core.ports import Store
+    from exemplar_server.core.snapshot import Snapshot
+    from exemplar_server.core.snapshot_cache import SnapshotCache
+    from exemplar_server.core.thumbnails import Thumbnails
+
+Content = bytes | Vector | ExemplarError  # an image, an embedding, or what is wrong with the item
+
+
+@dataclass(frozen=True)
+class Call:
+    """Whose request it is, and until when it matters (seconds of the event loop's clock)."""
+
+    tenant: str
+    deadline: float
+
+
+@dataclass(frozen=True)
+class Labelled:
+    """An exemplar to add, as it was sent. An empty `exemplar_id` asks for a new one."""
+
+    label: str
+    content: Content
+    exemplar_id: str
+    metadata: Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class Added:
+    """The answer to AddExemplars."""
+
+    change: Change
+    fingerprint: str
+    timings: Timings
+
+
+@dataclass(frozen=True)
+class Classified:
+    """One answer or error a query, in order, all from one snapshot of `support_set`."""
+
+    answers: list[Answer | ExemplarError]
+    support_set: SupportSet
+    timings: Timings
+
+
+@dataclass(frozen=True)
+class Listed:
+    """The answer to ListExemplars; `thumbnails` by exemplar id."""
+
+    support_set: SupportSet
+    page: Page[Exemplar]
+    thumbnails: Mapping[str, bytes]
+
+
+class SupportSets:
+    """Every tenant's support sets. One event loop only. `embedders`: the default one first."""
+
+    def __init__(
+        self,
+        store: Store,
+        cache: SnapshotCache,
+        embedders: Sequence[Embedder],
+        thumbnails: Thumbnails,
+    ) -> None:
+        self._store = store
+        self._cache = cache
+        self._embedders = embedders
+        self._thumbnails = thumbnails
+
+    def embedder(self, backbone: str) -> Embedder:
+        """The embedder of a backbone by name; the default one for an empty name."""
+        for embedder in self._embedders:
+            if backbone in {"", embedder.backbone.manifest.name}:
+                return embedder
+        running = ", ".join(e.backbone.manifest.name for e in self._embedders)
+        raise NotFoundError(f"backbone: expected one of {running}, got {backbone!r}")
+
+    async def create(
+        self, tenant: str, name: str, backbone: str, *, keep_images: bool, key: RequestKey
+    ) -> SupportSet:
+        manifest = self.embedder(backbone).backbone.manifest
+        return await self._store.create(
+            tenant,
+            name,
+            backbone=manifest.name,
+            fingerprint=manifest.fingerprint,
+            dim=manifest.dim,
+            keep_images=keep_images,
+            key=key,
+        )
+
+    async def delete(
+        self, tenant: str, name: str, expected_revision: int | None, key: RequestKey
+    ) -> Change:
+        change = await self._store.delete(
+            tenant, name, expected_revision=expected_revision, key=key
+        )
+        await self._cache.drop(tenant, name)
+        return change
+
+    async def describe(
+        self, tenant: str, name: str, min_revision: int
+    ) -> tuple[SupportSet, dict[str, int]]:
+        """The support set and its exemplars a label."""
+        support_set = await self._store.get(tenant, name)
+        support_set.check_reached(min_revision)
+        return support_set, await self._store.label_counts(support_set)
+
+    async def page(self, tenant: str, after: str, count: int) -> Page[SupportSet]:
+        found = await self._store.page(tenant, after, count + 1)
+        is_last = len(found) <= count
+        return Page(found[:count], "" if is_last else found[count - 1].name)
+
+    async def exemplars(
+        self, tenant: str, name: str, listing: Listing, min_revision: int
+    ) -> Listed:
+        """A page of exemplars by id."""
+        support_set = await self._store.get(tenant, name)
+        support_set.check_reached(min_revision)
+        found = await self._store.exemplars(support_set, replace(listing, count=listing.count + 1))
+        is_last = len(found) <= listing.count
+        page = found[: listing.count]
+        token = "" if is_last else page[-1].exemplar_id
+        images = {e.exemplar_id: e.image for e in page if e.image is not None}
+        thumbnails = await asyncio.to_thread(self._thumbnails.of, images)
+        return Listed(support_set, Page(page, token), thumbnails)
+
+    async def add(
+        self,
+        call: Call,
+        name: str,
+        exemplars: Sequence[Labelled],
+        *,
+        all_or_nothing: bool,
+        expected_revision: int | None,
+        key: RequestKey,
+    ) -> Added:
+        """Embeds and stores exemplars. What fails is reported in its place and left out.
+
+        Raises:
+            InvalidInputError: one exemplar failed and `all_or_nothing`.
+            FingerprintMismatchError: the support set is of a backbone that does not run here.
+        """
+        support_set = await self._store.get(call.tenant, name)
+        replayed = await self._store.replay(call.tenant, key)
+        if replayed is not None:
+            return Added(replayed, support_set.fingerprint, Timings())
+        contents = [exemplar.content for exemplar in exemplars]
+        embedded = await self._embed(call, support_set, contents, "exemplars")
+        if all_or_nothing:
+            _refuse_failures(embedded)
+        change = await self._store.add(
+            call.tenant,
+            support_set,
+            [_row(e, item) for e, item in zip(exemplars, embedded.items, strict=True)],
+            all_or_nothing=all_or_nothing,
+            expected_revision=expected_revision,
+            key=key,
+        )
+        await self._cache.get(call.tenant, name, change.revision)
+        return Added(change, support_set.fingerprint, embedded.timings)
+
+    async def remove(
+        self,
+        tenant: str,
+        name: str,
+        exemplar_ids: Sequence[str],
+        *,
+        expected_revision: int | None,
+        key: RequestKey,
+    ) -> Change:
+        change = await self._store.remove(
+            tenant, name, exemplar_ids, expected_revision=expected_revision, key=key
+        )
+        await self._cache.get(tenant, name, change.revision)
+        return change
+
+    async def snapshot(self, tenant: str, name: str, min_revision: int) -> Snapshot:
+        """A snapshot with at least one exemplar.
+
+        Raises:
+            EmptySupportSetError: there is none.
+        """
+        snapshot = await self._cache.get(tenant, name, min_revision)
+        if not snapshot.support_set.exemplar_count:
+            raise EmptySupportSetError(f"support set {name!r} has no exemplars yet: add some first")
+        return snapshot
+
+    async def classify(
+        self,
+        call: Call,
+        name: str,
+        queries: Sequence[Content],
+        options: ClassifyOptions,
+        min_revision: int,
+    ) -> Classified:
+        """Answers every query; one that cannot be embedded gets its error.
+
+        Raises:
+            EmptySupportSetError: the support set has no exemplars.
+            FingerprintMismatchError: it is of a backbone that does not run here.
+        """
+        snapshot = await self.snapshot(call.tenant, name, min_revision)
+        embedded = await self._embed(call, snapshot.support_set, queries, "queries")
+        started = time.perf_counter()
+        answers = await asyncio.to_thread(_answers, snapshot, embedded.items, options)
+        search_ms = (time.perf_counter() - started) * 1e3
+        timings = replace(embedded.timings, search_ms=search_ms)
+        return Classified(answers, snapshot.support_set, timings)
+
+    async def _embed(
+        self, call: Call, support_set: SupportSet, contents: Sequence[Content], field: str
+    ) -> Embeddings:
+        """One embedding or error an item, in order; images go to the model together."""
+        embedder = self._embedder_of(support_set)
+        images = [content for content in contents if isinstance(content, bytes)]
+        embedded = await embedder.embed(call.tenant, images, call.deadline)
+        from_images = iter(embedded.items)
+        items: list[NDArray[np.float32] | ExemplarError] = []
+        for number, content in enumerate(contents):
+            if isinstance(content, bytes):
+                items.append(_located(f"{field}[{number}].image", next(from_images)))
+            elif isinstance(content, Vector):
+                vector = _unit_or_error(content, embedder)
+                items.append(_located(f"{field}[{number}].embedding", vector))
+            else:
+                items.append(content)
+        return Embeddings(items, embedded.timings)
+
+    def _embedder_of(self, support_set: SupportSet) -> Embedder:
+        for embedder in self._embedders:
+            if embedder.backbone.manifest.fingerprint == support_set.fingerprint:
+                return embedder
+        running = ", ".join(
+            f"{e.backbone.manifest.name} (fingerprint {e.backbone.manifest.fingerprint[:12]})"
+            for e in self._embedders
+        )
+        raise FingerprintMismatchError(
+            f"support set {support_set.name!r} was made with backbone {support_set.backbone} "
+            f"(fingerprint {support_set.fingerprint[:12]}), this server runs {running}"
+        )
+
+
+def _answers(
+    snapshot: Snapshot,
+    items: Sequence[NDArray[np.float32] | ExemplarError],
+    options: ClassifyOptions,
+) -> list[Answer | ExemplarError]:
+    queries = [item for item in items if not isinstance(item, ExemplarError)]
+    answers = iter(classify(snapshot, np.stack(queries), options) if queries else [])
+    return [item if isinstance(item, ExemplarError) else next(answers) for item in items]
+
+
+def _unit_or_error(vector: Vector, embedder: Embedder) -> NDArray[np.float32] | ExemplarError:
+    try:
+        return unit_embedding(vector, embedder.backbone)
+    except ExemplarError as error:
+        return error
+
+
+def _located(
+    path: str, item: NDArray[np.float32] | ExemplarError
+) -> NDArray[np.float32] | ExemplarError:
+    return type(item)(f"{path}: {item}") if isinstance(item, ExemplarError) else item
+
+
+def _refuse_failures(embedded: Embeddings) -> None:
+    for item in embedded.items:
+        if isinstance(item, ExemplarError):
+            raise item
+
+
+def _row(exemplar: Labelled, item: NDArray[np.float32] | ExemplarError) -> NewExemplar | ItemResult:
+    if isinstance(item, ExemplarError):
+        return ItemResult.failed(item)
+    image = exemplar.content if isinstance(exemplar.content, bytes) else None
+    exemplar_id = exemplar.exemplar_id or new_exemplar_id()
+    return NewExemplar(exemplar_id, exemplar.label, item, image, exemplar.metadata)

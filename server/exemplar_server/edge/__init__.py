@@ -1,0 +1,1 @@
+"""gRPC, settings and everything that happens to every call."""

@@ -1,0 +1,224 @@
+"""Domain to protobuf."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from exemplar.v1 import admin_pb2 as admin
+from exemplar.v1 import classification_pb2 as classification
+from exemplar.v1 import embedding_pb2 as embedding
+from exemplar.v1 import map_pb2 as maps
+from exemplar.v1 import support_set_pb2 as support_set
+from exemplar_server.core import heads
+from exemplar_server.core.maps import MapFrame, MapSummary
+from exemplar_server.edge import status
+from exemplar_server.errors import ExemplarError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from exemplar_server.core.classify import Answer
+    from exemplar_server.core.embedder import Backbone, Embeddings, Timings
+    from exemplar_server.core.exemplars import Change, Exemplar, ItemResult, Page, SupportSet
+    from exemplar_server.core.limits import Limits
+    from exemplar_server.core.maps import MapEvent
+    from exemplar_server.core.support_sets import Added, Classified, Listed
+
+HEADS = {heads.KNN: classification.HEAD_KNN, heads.PROTOTYPE: classification.HEAD_PROTOTYPE}
+
+
+def embed_response(embedded: Embeddings, fingerprint: str) -> embedding.EmbedResponse:
+    return embedding.EmbedResponse(
+        results=[
+            embedding.EmbedResult(error=item_error(item, f"images[{number}]: "))
+            if isinstance(item, ExemplarError)
+            else embedding.EmbedResult(embedding=_embedding(item, fingerprint))
+            for number, item in enumerate(embedded.items)
+        ],
+        fingerprint=fingerprint,
+        timings=_timings(embedded.timings),
+    )
+
+
+def backbone(ready: Backbone) -> embedding.Backbone:
+    manifest = ready.manifest
+    return embedding.Backbone(
+        name=manifest.name,
+        version=manifest.version,
+        fingerprint=manifest.fingerprint,
+        dim=manifest.dim,
+        input_size=manifest.input_size,
+        preprocessing_id=manifest.preprocessing_id,
+        execution_provider=ready.execution_provider,
+        license=manifest.license,
+        accuracy=manifest.accuracy,
+    )
+
+
+def limits(value: Limits) -> admin.Limits:
+    return admin.Limits(**vars(value))
+
+
+def described(value: SupportSet, label_counts: Mapping[str, int]) -> support_set.SupportSet:
+    message = support_set.SupportSet(
+        name=value.name,
+        revision=value.revision,
+        fingerprint=value.fingerprint,
+        backbone=value.backbone,
+        dim=value.dim,
+        exemplar_count=value.exemplar_count,
+        keep_images=value.keep_images,
+        labels=[
+            support_set.LabelCount(label=label, exemplar_count=count)
+            for label, count in label_counts.items()
+        ],
+    )
+    message.create_time.FromDatetime(value.created)
+    return message
+
+
+def add_response(added: Added) -> support_set.AddExemplarsResponse:
+    return support_set.AddExemplarsResponse(
+        results=[
+            support_set.AddExemplarResult(error=_item_result_error(item))
+            if item.reason
+            else support_set.AddExemplarResult(exemplar_id=item.exemplar_id)
+            for item in added.change.items
+        ],
+        revision=added.change.revision,
+        fingerprint=added.fingerprint,
+        exemplar_count=added.change.exemplar_count,
+        timings=_timings(added.timings),
+    )
+
+
+def remove_response(change: Change) -> support_set.RemoveExemplarsResponse:
+    return support_set.RemoveExemplarsResponse(
+        results=[
+            support_set.RemoveExemplarResult(error=_item_result_error(item))
+            if item.reason
+            else support_set.RemoveExemplarResult(exemplar_id=item.exemplar_id)
+            for item in change.items
+        ],
+        revision=change.revision,
+        exemplar_count=change.exemplar_count,
+    )
+
+
+def _exemplar(
+    value: Exemplar, fingerprint: str, thumbnails: Mapping[str, bytes]
+) -> support_set.Exemplar:
+    message = support_set.Exemplar(
+        exemplar_id=value.exemplar_id,
+        label=value.label,
+        metadata=value.metadata,
+        revision=value.revision,
+        has_image=value.has_image,
+        thumbnail=thumbnails.get(value.exemplar_id, b""),
+    )
+    if value.embedding_D is not None:
+        message.embedding.CopyFrom(_embedding(value.embedding_D, fingerprint))
+    return message
+
+
+def exemplars_response(listed: Listed) -> support_set.ListExemplarsResponse:
+    return support_set.ListExemplarsResponse(
+        exemplars=[
+            _exemplar(item, listed.support_set.fingerprint, listed.thumbnails)
+            for item in listed.page.items
+        ],
+        next_page_token=listed.page.next_token,
+        revision=listed.support_set.revision,
+    )
+
+
+def support_sets_response(page: Page[SupportSet]) -> support_set.ListSupportSetsResponse:
+    return support_set.ListSupportSetsResponse(
+        support_sets=[described(item, {}) for item in page.items],
+        next_page_token=page.next_token,
+    )
+
+
+def classify_response(classified: Classified, head: str) -> classification.ClassifyResponse:
+    return classification.ClassifyResponse(
+        answers=[_answer(answer) for answer in classified.answers],
+        revision=classified.support_set.revision,
+        fingerprint=classified.support_set.fingerprint,
+        head=HEADS[head],
+        timings=_timings(classified.timings),
+    )
+
+
+def map_event(event: MapEvent) -> maps.ComputeMapResponse:
+    if isinstance(event, MapFrame):
+        return maps.ComputeMapResponse(progress=_map_progress(event))
+    if isinstance(event, MapSummary):
+        return maps.ComputeMapResponse(summary=_map_summary(event))
+    points = [maps.MapPoint(**vars(point)) for point in event]
+    return maps.ComputeMapResponse(points=maps.MapPoints(points=points))
+
+
+def _map_progress(frame: MapFrame) -> maps.MapProgress:
+    return maps.MapProgress(
+        phase=maps.MapPhase.Value(f"MAP_PHASE_{frame.phase}"),
+        iteration=frame.iteration,
+        total_iterations=frame.total_iterations,
+        kl_divergence=frame.kl_divergence,
+    )
+
+
+def _map_summary(summary: MapSummary) -> maps.MapSummary:
+    return maps.MapSummary(
+        revision=summary.support_set.revision,
+        fingerprint=summary.support_set.fingerprint,
+        point_count=summary.support_set.exemplar_count,
+        perplexity=summary.perplexity,
+        kl_divergence=summary.kl_divergence,
+    )
+
+
+def item_error(error: ExemplarError, path: str = "") -> embedding.ItemError:
+    return embedding.ItemError(
+        reason=_reason(status.reason_of(error)), message=path + status.message_of(error)
+    )
+
+
+def _item_result_error(item: ItemResult) -> embedding.ItemError:
+    return embedding.ItemError(reason=_reason(item.reason), message=item.message)
+
+
+def _reason(reason: str) -> embedding.ErrorReason.ValueType:
+    return embedding.ErrorReason.Value(f"ERROR_REASON_{reason}")
+
+
+def _embedding(values_D: NDArray[np.float32], fingerprint: str) -> embedding.Embedding:
+    values = values_D.astype("<f4", copy=False).tobytes()
+    return embedding.Embedding(values=values, dim=len(values_D), fingerprint=fingerprint)
+
+
+def _timings(value: Timings) -> embedding.Timings:
+    return embedding.Timings(**vars(value))
+
+
+def _answer(answer: Answer | ExemplarError) -> classification.Answer:
+    if isinstance(answer, ExemplarError):
+        return classification.Answer(error=item_error(answer))
+    best = answer.scores[0]
+    return classification.Answer(
+        verdict=classification.VERDICT_LABEL,
+        label=best.label,
+        score=best.score,
+        scores=[
+            classification.LabelScore(label=item.label, score=item.score) for item in answer.scores
+        ],
+        neighbors=[
+            classification.Neighbor(
+                exemplar_id=n.exemplar_id, label=n.label, similarity=n.similarity
+            )
+            for n in answer.neighbors
+        ],
+        similarity=answer.similarity,
+    )

@@ -1,0 +1,116 @@
+"""Prometheus metrics, and the plain HTTP port that shows them with /livez and /readyz.
+
+Labels are methods, codes and stages: never a tenant, whose number has no bound.
+"""
+
+from __future__ import annotations
+
+import threading
+from typing import TYPE_CHECKING, Any
+from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, make_wsgi_app
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from exemplar_server.core.embedder import Timings
+
+# gRFC A66's latency buckets, in seconds, thinned to those that matter here.
+SECONDS = (0.001, 0.002, 0.004, 0.008, 0.016, 0.032, 0.065, 0.13, 0.25, 0.5, 1, 2, 5, 10, 30)
+BATCHES = (1, 2, 4, 8, 16, 32, 64)
+
+
+class Metrics:
+    """Every metric of one server, in a registry of its own. Any thread may use it."""
+
+    def __init__(self) -> None:
+        self.registry = CollectorRegistry()
+        self.call_seconds = Histogram(
+            "exemplar_call_seconds",
+            "Time from a call's arrival to its answer.",
+            ["method", "code"],
+            buckets=SECONDS,
+            registry=self.registry,
+        )
+        self.stage_seconds = Histogram(
+            "exemplar_stage_seconds",
+            "Time of a request in each stage: queue, decode, infer, search.",
+            ["stage"],
+            buckets=SECONDS,
+            registry=self.registry,
+        )
+        self.item_errors = Counter(
+            "exemplar_item_errors",
+            "Items of batches that got an error, by reason.",
+            ["reason"],
+            registry=self.registry,
+        )
+        self.micro_batch_images = Histogram(
+            "exemplar_micro_batch_images",
+            "Images a model run.",
+            buckets=BATCHES,
+            registry=self.registry,
+        )
+        self.info = Gauge(
+            "exemplar_info",
+            "1, with what is served.",
+            ["version", "backbone", "fingerprint", "execution_provider"],
+            registry=self.registry,
+        )
+
+    def observe(self, timings: Timings, items: Iterable[object]) -> None:
+        """Counts one request: where its time went, and which of its items failed."""
+        for stage in ("queue", "decode", "infer", "search"):
+            milliseconds: float = getattr(timings, f"{stage}_ms")
+            self.stage_seconds.labels(stage).observe(milliseconds / 1e3)
+        for item in items:
+            reason: str = getattr(item, "reason", "")  # errors and failed ItemResults have one
+            if reason:
+                self.item_errors.labels(reason).inc()
+
+    def watch(self, name: str, help_text: str, read: Callable[[], float]) -> None:
+        """A gauge that is read when it is scraped."""
+        Gauge(name, help_text, registry=self.registry).set_function(read)
+
+
+class MetricsServer:
+    """Serves /metrics, /livez and /readyz on a thread of its own until `stop`."""
+
+    def __init__(
+        self,
+        address: tuple[str, int],
+        metrics: Metrics,
+        is_live: Callable[[], bool],
+        is_ready: Callable[[], bool],
+    ) -> None:
+        scrape = make_wsgi_app(metrics.registry)
+        probes = {"/livez": is_live, "/readyz": is_ready}
+
+        def answer(environ: dict[str, Any], start: Callable[..., Any]) -> Iterable[bytes]:
+            probe = probes.get(environ["PATH_INFO"])
+            if probe is None:
+                body: Iterable[bytes] = scrape(environ, start)
+                return body
+            status = "200 OK" if probe() else "503 Service Unavailable"
+            start(status, [("Content-Type", "text/plain")])
+            return [status.encode()]
+
+        self._server = make_server(*address, answer, WSGIServer, _QuietHandler)
+        self.port: int = self._server.server_port
+        self._thread = threading.Thread(
+            target=self._server.serve_forever, name="metrics", daemon=True
+        )
+        self._thread.start()
+
+    def stop(self) -> None:
+        self._server.shutdown()
+        self._server.server_close()
+        self._thread.join()
+
+
+class _QuietHandler(WSGIRequestHandler):
+    """A scrape every few seconds is not worth a log line."""
+
+    def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - the base class's name
+        pass

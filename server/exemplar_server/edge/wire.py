@@ -1,0 +1,214 @@
+"""Protobuf to domain: every check of a request's fields, and nothing else.
+
+Messages name the field, the expectation and the value.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from typing import TYPE_CHECKING, TypeVar
+
+from exemplar.v1 import classification_pb2 as classification
+from exemplar.v1 import support_set_pb2 as support_set
+from exemplar_server.core import heads
+from exemplar_server.core.classify import ClassifyOptions
+from exemplar_server.core.exemplars import Listing, RequestKey
+from exemplar_server.core.maps import MapOptions
+from exemplar_server.core.support_sets import Content, Labelled
+from exemplar_server.core.vectors import Vector
+from exemplar_server.edge.credentials import NAME
+from exemplar_server.errors import ExemplarError, InvalidInputError, LimitExceededError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence, Sized
+
+    from exemplar.v1 import embedding_pb2 as embedding
+    from exemplar.v1 import map_pb2 as maps
+    from exemplar_server.core.limits import Limits
+
+HEADS = {
+    classification.HEAD_UNSPECIFIED: heads.DEFAULT_HEAD,
+    classification.HEAD_KNN: heads.KNN,
+    classification.HEAD_PROTOTYPE: heads.PROTOTYPE,
+}
+MAX_PAGE = 1000
+DEFAULT_PAGE = 100
+MAX_REQUEST_ID = 64
+MAX_TEMPERATURE = 100.0
+MAX_ITERATIONS = 2000
+SHOWN_CHARACTERS = 40
+
+Mutation = (
+    support_set.CreateSupportSetRequest
+    | support_set.DeleteSupportSetRequest
+    | support_set.AddExemplarsRequest
+    | support_set.RemoveExemplarsRequest
+)
+Mutating = TypeVar(
+    "Mutating",
+    support_set.DeleteSupportSetRequest,
+    support_set.AddExemplarsRequest,
+    support_set.RemoveExemplarsRequest,
+)
+
+
+def name(field: str, value: str) -> str:
+    """A support set's name or an exemplar's id."""
+    if not NAME.fullmatch(value):
+        raise InvalidInputError(
+            f"{field}: expected [A-Za-z0-9._-]{{1,64}}, not . or .., got {_shown(value)}"
+        )
+    return value
+
+
+def images(request: embedding.EmbedRequest, limits: Limits) -> Sequence[bytes]:
+    _check_count("images", request.images, limits.images_per_request)
+    return request.images
+
+
+def request_key(request: Mutation) -> RequestKey:
+    """What makes a retry of this request harmless."""
+    request_id = request.request_id
+    if len(request_id) > MAX_REQUEST_ID or not request_id.isprintable():
+        raise InvalidInputError(
+            f"request_id: expected up to {MAX_REQUEST_ID} printable characters, "
+            f"got {_shown(request_id)}"
+        )
+    method = type(request).__name__.removesuffix("Request")
+    if not request_id:
+        return RequestKey(method, "", b"")
+    serialized = request.SerializeToString(deterministic=True)
+    return RequestKey(method, request_id, hashlib.sha256(serialized).digest())
+
+
+def expected_revision(request: Mutating) -> int | None:
+    return request.expected_revision if request.HasField("expected_revision") else None
+
+
+def keep_images(request: support_set.CreateSupportSetRequest) -> bool:
+    return request.keep_images if request.HasField("keep_images") else True
+
+
+def exemplars(request: support_set.AddExemplarsRequest, limits: Limits) -> list[Labelled]:
+    """The exemplars to add; what is wrong with one stands in its `content`."""
+    _check_count("exemplars", request.exemplars, limits.images_per_request)
+    return [
+        Labelled(
+            item.label,
+            _checked_exemplar(f"exemplars[{number}]", item, limits),
+            item.exemplar_id,
+            dict(item.metadata),
+        )
+        for number, item in enumerate(request.exemplars)
+    ]
+
+
+def exemplar_ids(request: support_set.RemoveExemplarsRequest) -> Sequence[str]:
+    _check_count("exemplar_ids", request.exemplar_ids, MAX_PAGE)
+    return request.exemplar_ids
+
+
+def queries(request: classification.ClassifyRequest, limits: Limits) -> list[Content]:
+    _check_count("queries", request.queries, limits.images_per_request)
+    return [_content(f"queries[{number}]", query) for number, query in enumerate(request.queries)]
+
+
+def classify_options(request: classification.ClassifyRequest, limits: Limits) -> ClassifyOptions:
+    k = request.k if request.HasField("k") else heads.DEFAULT_K
+    _check_range("k", k, 1, limits.neighbors)
+    has_temperature = request.HasField("temperature")
+    temperature = request.temperature if has_temperature else heads.DEFAULT_TEMPERATURE
+    _check_positive("temperature", temperature, MAX_TEMPERATURE)
+    if request.head not in HEADS:
+        known = ", ".join(classification.Head.keys())
+        raise InvalidInputError(f"head: expected one of {known}, got {request.head}")
+    return ClassifyOptions(k, HEADS[request.head], temperature, request.include_neighbors)
+
+
+def map_options(request: maps.ComputeMapRequest) -> MapOptions:
+    default = MapOptions()
+    perplexity = request.perplexity if request.HasField("perplexity") else default.perplexity
+    _check_positive("perplexity", perplexity, math.inf)
+    iterations = request.iterations if request.HasField("iterations") else default.iterations
+    _check_range("iterations", iterations, 1, MAX_ITERATIONS)
+    return MapOptions(perplexity, request.seed, iterations)
+
+
+def page_size(size: int) -> int:
+    _check_range("page_size", size or DEFAULT_PAGE, 1, MAX_PAGE)
+    return size or DEFAULT_PAGE
+
+
+def page_token(token: str) -> str:
+    """Pages go by name or id: the token is the last one of the page before."""
+    return name("page_token", token) if token else ""
+
+
+def listing(request: support_set.ListExemplarsRequest) -> Listing:
+    return Listing(
+        after=page_token(request.page_token),
+        count=page_size(request.page_size),
+        label=request.label,
+        embeddings=request.include_embeddings,
+        thumbnails=request.include_thumbnails,
+    )
+
+
+def _checked_exemplar(path: str, item: support_set.NewExemplar, limits: Limits) -> Content:
+    try:
+        _check_label(path, item.label, limits)
+        if item.exemplar_id:
+            name(f"{path}.exemplar_id", item.exemplar_id)
+        size = sum(len(k.encode()) + len(v.encode()) for k, v in item.metadata.items())
+        if size > limits.metadata_bytes:
+            raise LimitExceededError(
+                f"{path}.metadata: expected up to {limits.metadata_bytes} bytes, got {size}"
+            )
+    except ExemplarError as error:
+        return error
+    return _content(path, item)
+
+
+def _content(path: str, item: support_set.NewExemplar | classification.Query) -> Content:
+    kind = item.WhichOneof("content")
+    if kind == "image":
+        return item.image
+    if kind == "embedding":
+        vector = item.embedding
+        return Vector(vector.values, vector.dim, vector.fingerprint)
+    return InvalidInputError(f"{path}: expected an image or an embedding, got neither")
+
+
+def _check_label(path: str, label: str, limits: Limits) -> None:
+    if not 1 <= len(label) <= limits.label_characters:
+        raise InvalidInputError(
+            f"{path}.label: expected 1..{limits.label_characters} characters, got {len(label)}"
+        )
+    if any(ord(c) < ord(" ") or ord(c) == 0x7F for c in label):  # noqa: PLR2004 - DEL
+        raise InvalidInputError(
+            f"{path}.label: expected no control characters, got {_shown(label)}"
+        )
+
+
+def _check_count(field: str, items: Sized, most: int) -> None:
+    if not items:
+        raise InvalidInputError(f"{field}: expected 1..{most}, got none")
+    if len(items) > most:
+        raise LimitExceededError(f"{field}: expected 1..{most}, got {len(items)}")
+
+
+def _check_range(field: str, value: int, least: int, most: int) -> None:
+    if not least <= value <= most:
+        raise InvalidInputError(f"{field}: expected {least}..{most}, got {value}")
+
+
+def _check_positive(field: str, value: float, most: float) -> None:
+    if not (0 < value <= most and math.isfinite(value)):
+        bound = f"above 0, up to {most:g}" if math.isfinite(most) else "finite and above 0"
+        raise InvalidInputError(f"{field}: expected {bound}, got {value:g}")
+
+
+def _shown(value: str) -> str:
+    cut = value if len(value) <= SHOWN_CHARACTERS else value[:SHOWN_CHARACTERS] + "..."
+    return ascii(cut)

@@ -1,0 +1,97 @@
+"""Fixtures: a tiny backbone, and a real server on a free port in this process."""
+
+from __future__ import annotations
+
+import os
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # as the server sets it, before faiss is loaded
+
+import grpc
+import pytest
+import tiny_backbone
+
+from exemplar.v1 import (
+    admin_pb2_grpc,
+    classification_pb2_grpc,
+    embedding_pb2_grpc,
+    map_pb2_grpc,
+    support_set_pb2_grpc,
+)
+from exemplar_server.settings import Settings
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable
+    from contextlib import AbstractAsyncContextManager
+    from pathlib import Path
+
+
+@dataclass(frozen=True)
+class Stubs:
+    """A server's address and one stub a service, over one channel."""
+
+    address: str
+    metrics_address: str
+    channel: grpc.aio.Channel
+    server: admin_pb2_grpc.ServerServiceAsyncStub
+    embedding: embedding_pb2_grpc.EmbeddingServiceAsyncStub
+    sets: support_set_pb2_grpc.SupportSetServiceAsyncStub
+    classification: classification_pb2_grpc.ClassificationServiceAsyncStub
+    maps: map_pb2_grpc.MapServiceAsyncStub
+
+
+def stubs(addresses: dict[str, str], channel: grpc.aio.Channel) -> Stubs:
+    return Stubs(
+        addresses["listen"],
+        addresses["metrics_listen"],
+        channel,
+        admin_pb2_grpc.ServerServiceStub(channel),
+        embedding_pb2_grpc.EmbeddingServiceStub(channel),
+        support_set_pb2_grpc.SupportSetServiceStub(channel),
+        classification_pb2_grpc.ClassificationServiceStub(channel),
+        map_pb2_grpc.MapServiceStub(channel),
+    )
+
+
+@pytest.fixture(scope="session")
+def backbone_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    root = tmp_path_factory.mktemp("backbones")
+    tiny_backbone.write(root)
+    return root
+
+
+@pytest.fixture
+def settings(backbone_dir: Path, tmp_path: Path) -> Settings:
+    return Settings(
+        listen="127.0.0.1:0",
+        metrics_listen="127.0.0.1:0",
+        backbone_dir=backbone_dir,
+        store_url=f"sqlite:///{tmp_path}/store.db",
+        cores=1,
+        drain_seconds=5,
+    )
+
+
+@pytest.fixture
+def serving() -> Callable[[Settings], AbstractAsyncContextManager[Stubs]]:
+    """Starts a server with the settings, and stops it at the end of the block."""
+    from exemplar_server.app import running
+
+    @asynccontextmanager
+    async def start(settings: Settings) -> AsyncIterator[Stubs]:
+        options = [("grpc.max_send_message_length", -1), ("grpc.max_receive_message_length", -1)]
+        async with (
+            running(settings) as addresses,
+            grpc.aio.insecure_channel(addresses["listen"], options) as channel,
+        ):
+            yield stubs(addresses, channel)
+
+    return start
+
+
+@pytest.fixture
+async def server(settings: Settings, serving) -> AsyncIterator[Stubs]:
+    async with serving(settings) as started:
+        yield started

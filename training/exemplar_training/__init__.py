@@ -1,0 +1,1 @@
+"""Makes backbones and exports them as the artifacts that the server runs."""

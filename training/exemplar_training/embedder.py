@@ -1,0 +1,52 @@
+"""The module that is exported: pixels in, unit-length embeddings out.
+
+Shapes: B batch, H height, W width, C channels, D dim.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor, nn
+
+if TYPE_CHECKING:
+    from exemplar_training.backbones import Backbone
+
+# The smallest norm that is divided by. An untrained network gives norms near 1e-14, which the
+# usual floor of 1e-9 would leave far from unit length (guides/assets.md).
+_SMALLEST_NORM = 1e-30
+_SQUARE_ROOT = 0.5
+
+
+class Embedder(nn.Module):
+    """uint8 (B, H, W, 3) -> float32 (B, D) of unit length: normalize, backbone, power, L2."""
+
+    mean: Tensor
+    std: Tensor
+
+    def __init__(self, backbone: Backbone) -> None:
+        super().__init__()
+        self.trunk = backbone.trunk
+        self.power = backbone.spec.power
+        self.register_buffer("mean", torch.tensor(backbone.spec.mean).reshape(1, 3, 1, 1))
+        self.register_buffer("std", torch.tensor(backbone.spec.std).reshape(1, 3, 1, 1))
+
+    def normalize(self, image: Tensor) -> Tensor:
+        """Pixels uint8 (B, H, W, C) as the network wants them, float32 (B, C, H, W)."""
+        image_BCHW = image.permute(0, 3, 1, 2).to(torch.float32)
+        return (image_BCHW - self.mean) / self.std
+
+    def forward(self, image: Tensor) -> Tensor:
+        embedding_BD = _power(self.trunk(self.normalize(image)), self.power)
+        norm_B1 = torch.linalg.vector_norm(embedding_BD, dim=1, keepdim=True)
+        unit_BD: Tensor = embedding_BD / norm_B1.clamp_min(_SMALLEST_NORM)
+        return unit_BD
+
+
+def _power(embedding_BD: Tensor, power: float) -> Tensor:
+    """Embeddings >= 0 to the power, which evens out their skew; 1 leaves them alone."""
+    if power == 1:
+        return embedding_BD
+    at_least_0_BD = embedding_BD.clamp_min(0)
+    return at_least_0_BD.sqrt() if power == _SQUARE_ROOT else at_least_0_BD.pow(power)

@@ -1,0 +1,25 @@
+"""What can go wrong offline, in the project's words; the command line prints it and exits with 1.
+
+TrainingError
+├── UnknownBackboneError    no network of this name
+├── WeightsError            weights that are missing, unreadable or of another network
+└── ExportError             a gate failed or the artifact cannot be written: nothing was written
+"""
+
+from __future__ import annotations
+
+
+class TrainingError(Exception):
+    """Base of all. Messages are lower case and name the field, the expectation and the value."""
+
+
+class UnknownBackboneError(TrainingError):
+    pass
+
+
+class WeightsError(TrainingError):
+    pass
+
+
+class ExportError(TrainingError):
+    pass
