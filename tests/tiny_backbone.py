@@ -49,7 +49,11 @@ def model(offset: float = 127.75) -> onnx.ModelProto:
     graph = helper.make_graph(
         nodes,
         "tiny",
-        [helper.make_tensor_value_info("image", TensorProto.UINT8, ["B", INPUT_SIZE, INPUT_SIZE, 3])],
+        [
+            helper.make_tensor_value_info(
+                "image", TensorProto.UINT8, ["B", INPUT_SIZE, INPUT_SIZE, 3]
+            )
+        ],
         [helper.make_tensor_value_info("embedding", TensorProto.FLOAT, ["B", DIM])],
         [numpy_helper.from_array(value, name) for name, value in constants.items()],
     )
@@ -84,5 +88,7 @@ def write(root: Path, name: str = "tiny", offset: float = 127.75) -> Path:
 def _golden(offset: float) -> NDArray[np.float32]:
     import onnxruntime as ort
 
-    session = ort.InferenceSession(model(offset).SerializeToString(), providers=["CPUExecutionProvider"])
+    session = ort.InferenceSession(
+        model(offset).SerializeToString(), providers=["CPUExecutionProvider"]
+    )
     return session.run(None, {"image": artifact.golden_images(INPUT_SIZE)})[0]

@@ -41,58 +41,90 @@ if TYPE_CHECKING:
         UnavailableError,
         UnimplementedError,
     )
-    from exemplar.map_result import MapPoint, MapProgress, MapResult
     from exemplar.images import NewExemplar
+    from exemplar.map_result import MapPoint, MapProgress, MapResult
 
-_NAMES_OF_MODULE = {
-    "aio": ["AsyncClient"],
-    "answers": [
-        "AddResult",
-        "Answer",
-        "Backbone",
-        "DeleteResult",
-        "Exemplar",
-        "LabelScore",
-        "Limits",
-        "Neighbor",
-        "RemoveResult",
-        "ServerInfo",
-        "SupportSet",
-        "Timings",
-    ],
-    "client": ["Client"],
-    "embedding": ["Embedding", "ItemError"],
-    "errors": [
-        "AbortedError",
-        "AlreadyExistsError",
-        "CallCancelledError",
-        "DeadlineExceededError",
-        "ExemplarError",
-        "FailedPreconditionError",
-        "InvalidArgumentError",
-        "ItemFailedError",
-        "NotFoundError",
-        "PermissionDeniedError",
-        "ResourceExhaustedError",
-        "ServerError",
-        "UnauthenticatedError",
-        "UnavailableError",
-        "UnimplementedError",
-    ],
-    "map_result": ["MapPoint", "MapProgress", "MapResult"],
-    "images": ["NewExemplar"],
-}
-_MODULE_OF_NAME = {name: module for module, names in _NAMES_OF_MODULE.items() for name in names}
-
-__all__ = [  # noqa: PLE0604  (a test compares it with what type checkers see)
-    *_MODULE_OF_NAME
+__all__ = [
+    "AbortedError",
+    "AddResult",
+    "AlreadyExistsError",
+    "Answer",
+    "AsyncClient",
+    "Backbone",
+    "CallCancelledError",
+    "Client",
+    "DeadlineExceededError",
+    "DeleteResult",
+    "Embedding",
+    "Exemplar",
+    "ExemplarError",
+    "FailedPreconditionError",
+    "InvalidArgumentError",
+    "ItemError",
+    "ItemFailedError",
+    "LabelScore",
+    "Limits",
+    "MapPoint",
+    "MapProgress",
+    "MapResult",
+    "Neighbor",
+    "NewExemplar",
+    "NotFoundError",
+    "PermissionDeniedError",
+    "RemoveResult",
+    "ResourceExhaustedError",
+    "ServerError",
+    "ServerInfo",
+    "SupportSet",
+    "Timings",
+    "UnauthenticatedError",
+    "UnavailableError",
+    "UnimplementedError",
 ]
+
+_MODULE_OF = {
+    "AbortedError": "errors",
+    "AddResult": "answers",
+    "AlreadyExistsError": "errors",
+    "Answer": "answers",
+    "AsyncClient": "aio",
+    "Backbone": "answers",
+    "CallCancelledError": "errors",
+    "Client": "client",
+    "DeadlineExceededError": "errors",
+    "DeleteResult": "answers",
+    "Embedding": "embedding",
+    "Exemplar": "answers",
+    "ExemplarError": "errors",
+    "FailedPreconditionError": "errors",
+    "InvalidArgumentError": "errors",
+    "ItemError": "embedding",
+    "ItemFailedError": "errors",
+    "LabelScore": "answers",
+    "Limits": "answers",
+    "MapPoint": "map_result",
+    "MapProgress": "map_result",
+    "MapResult": "map_result",
+    "Neighbor": "answers",
+    "NewExemplar": "images",
+    "NotFoundError": "errors",
+    "PermissionDeniedError": "errors",
+    "RemoveResult": "answers",
+    "ResourceExhaustedError": "errors",
+    "ServerError": "errors",
+    "ServerInfo": "answers",
+    "SupportSet": "answers",
+    "Timings": "answers",
+    "UnauthenticatedError": "errors",
+    "UnavailableError": "errors",
+    "UnimplementedError": "errors",
+}
 
 
 def __getattr__(name: str) -> Any:
-    if name not in _MODULE_OF_NAME:
+    if name not in _MODULE_OF:
         raise AttributeError(f"module 'exemplar' has no attribute {name!r}")
-    return getattr(import_module(f"exemplar.{_MODULE_OF_NAME[name]}"), name)
+    return getattr(import_module(f"exemplar.{_MODULE_OF[name]}"), name)
 
 
 def __dir__() -> list[str]:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from functools import partial
+from itertools import chain
 from operator import length_hint
 
 from exemplar.answers import AddResult, Limits
-from exemplar.calls import ADD_EXEMPLARS, GET_SUPPORT_SET, Plan, send
-from exemplar.cutting import contents, cut, cutter_for, merge, renumber
+from exemplar.calls import ADD_EXEMPLARS, GET_SUPPORT_SET, Plan, send, work
+from exemplar.cutting import Cutter, contents, cut, cutter_for, merge, renumber
 from exemplar.embedding import ItemError, item_error_from_pb
 from exemplar.errors import ExemplarError, InvalidArgumentError
 from exemplar.images import Labelled, new_exemplars
@@ -37,12 +39,14 @@ def add_exemplars(
     expected_revision = options.expected_revision
     gathered = _Gathered()
     bar = ProgressBar("adding", length_hint(exemplars), options.progress)
-    for part, slots in enumerate(_parts(exemplars, limits, options.all_or_nothing)):
+    parts = enumerate(_parts(exemplars, limits, options.all_or_nothing))
+    while part := (yield from work(partial(next, parts, None))):
+        number, slots = part
         request = support_set_pb2.AddExemplarsRequest(
             support_set=support_set,
             exemplars=contents(slots),
             all_or_nothing=options.all_or_nothing,
-            request_id=part_request_id(job_id, part),
+            request_id=part_request_id(job_id, number),
             expected_revision=expected_revision,
         )
         response = yield from _add_part(request, gathered, job_id)
@@ -105,17 +109,14 @@ def _unchanged(support_set: str) -> Plan[support_set_pb2.AddExemplarsResponse]:
 
 
 def _parts(exemplars: Iterable[Labelled], limits: Limits, all_or_nothing: bool) -> Iterator[_Slots]:
-    cutter = cutter_for(limits, support_set_pb2.NewExemplar.ByteSize)
+    """At least one, so that also an empty job is answered."""
+    cutter: Cutter[support_set_pb2.NewExemplar] = cutter_for(
+        limits, support_set_pb2.NewExemplar.ByteSize
+    )
     parts = cut(new_exemplars(exemplars, limits), cutter)
     if all_or_nothing:
-        yield _only_part(list(parts), limits)
-        return
-    is_empty = True
-    for part in parts:
-        is_empty = False
-        yield part
-    if is_empty:
-        yield []
+        return iter([_only_part(list(parts), limits)])
+    return chain([next(parts, [])], parts)
 
 
 def _only_part(parts: list[_Slots], limits: Limits) -> _Slots:

@@ -183,9 +183,7 @@ def _answer(pb: classification_pb2.Answer, head: str, revision: int, timings: Ti
 
 
 def _label_score(pb: classification_pb2.LabelScore) -> LabelScore:
-    return LabelScore(
-        pb.label, pb.score, pb.probability if pb.HasField("probability") else None
-    )
+    return LabelScore(pb.label, pb.score, pb.probability if pb.HasField("probability") else None)
 
 
 def support_set_from_pb(pb: support_set_pb2.SupportSet) -> SupportSet:

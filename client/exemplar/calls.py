@@ -44,8 +44,10 @@ class Call(Generic[RequestT, ResponseT]):
 
 @dataclass(frozen=True)
 class Calls:
-    """Independent calls, IN_FLIGHT of them at once. The iterator is advanced only when one may
-    start, and so reads no more images than are under way. Responses are taken in order."""
+    """Independent calls, IN_FLIGHT of them at once; their responses are taken in order.
+
+    The iterator is advanced only when one may start: no more images are read than are under way.
+    """
 
     calls: Iterator[Call[Any, Any]]
 
@@ -65,7 +67,14 @@ class Pause:
     seconds: float
 
 
-Step = Call[Any, Any] | Calls | StreamingCall[Any, Any] | Pause
+@dataclass(frozen=True)
+class Work:
+    """Something that may block for a moment, such as reading images from files."""
+
+    function: Callable[[], object]
+
+
+Step = Call[Any, Any] | Calls | StreamingCall[Any, Any] | Pause | Work
 Plan = Generator[Step, None, T]
 
 
@@ -79,6 +88,12 @@ def send(
     responses: list[ResponseT] = []
     yield Call(method, request, responses.append, timeout_seconds, wait_for_ready)
     return responses[0]
+
+
+def work(function: Callable[[], T]) -> Plan[T]:
+    results: list[T] = []
+    yield Work(lambda: results.append(function()))
+    return results[0]
 
 
 _V1 = "/exemplar.v1."

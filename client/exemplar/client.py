@@ -1,16 +1,12 @@
-"""The blocking client. Performs the steps of plans; what is asked and answered is in the plans."""
+"""The blocking client: the API as methods. What they ask and answer is in the plans."""
 
 from __future__ import annotations
 
 import os
-import time
-from collections import deque
 from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 from types import TracebackType
-from typing import Any, NoReturn, Self, TypeVar
-
-import grpc
-from google.protobuf.message import Message
+from typing import Self
 
 from exemplar import adding_plan, inference_plans, support_set_plans
 from exemplar.adding_plan import AddOptions
@@ -24,14 +20,266 @@ from exemplar.answers import (
     ServerInfo,
     SupportSet,
 )
-from exemplar.calls import IN_FLIGHT, STREAM_CLASSIFY, Call, Calls, Pause, Plan, Step, StreamingCall
-from exemplar.channel import channel_options, connection
+from exemplar.channel import connection
 from exemplar.embedding import Embedding
-from exemplar.errors import ExemplarError, error_of
 from exemplar.images import Image, ImageFile, Labelled
 from exemplar.inference_plans import ClassifyOptions
 from exemplar.map_result import MapProgress, MapResult
 from exemplar.memory import Memory, known_limits, server_info
 from exemplar.stream import ClassifyStream, Request
-from exemplar.support_set_plans import Page
+from exemplar.sync_driver import SyncDriver
 from exemplar.v1 import map_pb2, support_set_pb2
+
+
+class Client:
+    """A connection to one Exemplar server, or to all that its name resolves to.
+
+    Any thread may use it, several at once. Calls are retried while the server is unavailable or
+    overloaded; changes carry a request_id, so that a retry changes nothing twice. Every method
+    raises ExemplarError (see exemplar.errors); an image that cannot be used costs only itself: its
+    place in the result has an `error`.
+
+    Args:
+        target: host:port, or any gRPC name such as dns:///exemplar.prod:50051.
+        tenant: only for servers without credentials, which listen on loopback.
+        api_key: sent with every call; needs TLS unless the target is loopback.
+        root_certificates: PEM bytes or the path of a PEM file; turns TLS on.
+        tls: TLS with the system's root certificates.
+        timeout_seconds: of each request; a job of many requests may take longer.
+    """
+
+    def __init__(
+        self,
+        target: str = "127.0.0.1:50051",
+        *,
+        tenant: str | None = None,
+        api_key: str | None = None,
+        root_certificates: bytes | str | os.PathLike[str] | None = None,
+        tls: bool = False,
+        timeout_seconds: float = 30.0,
+    ) -> None:
+        self._driver = SyncDriver(
+            connection(target, tenant, api_key, root_certificates, tls), timeout_seconds
+        )
+        self._memory = Memory()
+
+    def close(self) -> None:
+        self._driver.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        error_type: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def wait_until_ready(self, timeout_seconds: float = 60.0) -> ServerInfo:
+        """Returns once the server answers; raises DeadlineExceededError or UnavailableError."""
+        return self._driver.run(inference_plans.wait_until_ready(self._memory, timeout_seconds))
+
+    def get_server_info(self) -> ServerInfo:
+        return self._driver.run(server_info(self._memory))
+
+    def list_backbones(self) -> list[Backbone]:
+        """The default backbone comes first."""
+        return self._driver.run(inference_plans.list_backbones())
+
+    def create_support_set(
+        self,
+        name: str,
+        *,
+        backbone: str = "",
+        keep_images: bool = True,
+        request_id: str | None = None,
+    ) -> SupportSet:
+        """An empty backbone means the server's default one."""
+        return self._driver.run(
+            support_set_plans.create_support_set(
+                self._memory, name, backbone, keep_images, request_id
+            )
+        )
+
+    def get_support_set(self, name: str, *, min_revision: int | None = None) -> SupportSet:
+        """`min_revision`: default (None) the highest that this client has seen."""
+        return self._driver.run(support_set_plans.get_support_set(self._memory, name, min_revision))
+
+    def list_support_sets(self, *, page_size: int = 0) -> Iterator[SupportSet]:
+        """By name, without their labels. Pages are fetched as the iterator gets to them."""
+        return self._driver.pages(partial(support_set_plans.list_support_sets_page, page_size))
+
+    def delete_support_set(
+        self, name: str, *, expected_revision: int | None = None, request_id: str | None = None
+    ) -> DeleteResult:
+        return self._driver.run(
+            support_set_plans.delete_support_set(self._memory, name, expected_revision, request_id)
+        )
+
+    def add_exemplars(
+        self,
+        support_set: str,
+        exemplars: Iterable[Labelled],
+        *,
+        all_or_nothing: bool = False,
+        expected_revision: int | None = None,
+        request_id: str | None = None,
+        progress: bool = False,
+    ) -> AddResult:
+        """Adds (label, image) pairs or NewExemplar objects, request after request.
+
+        Args:
+            support_set: its name.
+            exemplars: any number; files are read as their turn comes.
+            all_or_nothing: refuse all when one cannot be used; only what fits one request.
+            expected_revision: raise AbortedError unless the support set has this revision.
+            request_id: the one of an earlier try of the same call; default (None) a new one.
+            progress: whether to draw a progress bar on a terminal.
+        """
+        options = AddOptions(all_or_nothing, expected_revision, request_id, progress)
+        return self._driver.run(
+            adding_plan.add_exemplars(self._memory, support_set, exemplars, options)
+        )
+
+    def remove_exemplars(
+        self,
+        support_set: str,
+        exemplar_ids: Iterable[str],
+        *,
+        expected_revision: int | None = None,
+        request_id: str | None = None,
+    ) -> RemoveResult:
+        return self._driver.run(
+            support_set_plans.remove_exemplars(
+                self._memory, support_set, exemplar_ids, expected_revision, request_id
+            )
+        )
+
+    def list_exemplars(
+        self,
+        support_set: str,
+        *,
+        label: str = "",
+        embeddings: bool = False,
+        thumbnails: bool = False,
+        min_revision: int | None = None,
+        page_size: int = 0,
+    ) -> Iterator[Exemplar]:
+        """By id. Pages are fetched as the iterator gets to them."""
+        request = support_set_pb2.ListExemplarsRequest(
+            support_set=support_set,
+            page_size=page_size,
+            label=label,
+            min_revision=self._memory.wanted_revision(support_set, min_revision),
+            include_embeddings=embeddings,
+            include_thumbnails=thumbnails,
+        )
+        return self._driver.pages(
+            partial(support_set_plans.list_exemplars_page, self._memory, request)
+        )
+
+    def embed(
+        self, images: Iterable[ImageFile], *, backbone: str = "", progress: bool = False
+    ) -> list[Embedding]:
+        """One embedding an image, in order; `.error` is set where there is none."""
+        return self._driver.run(inference_plans.embed(self._memory, images, backbone, progress))
+
+    def classify(
+        self,
+        support_set: str,
+        queries: Iterable[Image],
+        *,
+        k: int | None = None,
+        head: str | None = None,
+        temperature: float | None = None,
+        neighbors: bool = True,
+        min_revision: int | None = None,
+        progress: bool = False,
+    ) -> list[Answer]:
+        """One answer a query, in order; `.error` is set where there is none.
+
+        Args:
+            support_set: its name.
+            queries: any number; files are read as their turn comes.
+            k: how many neighbors vote and are returned; default (None) the server's, 5.
+            head: "knn" or "prototype"; default (None) the server's.
+            temperature: lower lets the closest dominate; default (None) the server's, 0.07.
+            neighbors: whether answers carry their neighbors.
+            min_revision: answer from this revision or a later one; default (None) the highest
+                that this client has seen.
+            progress: whether to draw a progress bar on a terminal.
+        """
+        options = ClassifyOptions(k, head, temperature, neighbors)
+        return self._driver.run(
+            inference_plans.classify(
+                self._memory,
+                support_set,
+                queries,
+                options,
+                min_revision=min_revision,
+                progress=progress,
+            )
+        )
+
+    def stream_classify(
+        self,
+        support_set: str,
+        queries: Iterable[Image],
+        *,
+        k: int | None = None,
+        head: str | None = None,
+        temperature: float | None = None,
+        neighbors: bool = True,
+        min_revision: int | None = None,
+        images_per_request: int = 1,
+        timeout_seconds: float | None = None,
+    ) -> Iterator[Answer]:
+        """Answers in order, while the queries are still being read, in another thread.
+
+        `images_per_request` above 1 trades delay for speed. The stream may last for ever unless
+        `timeout_seconds` says otherwise. See `classify` for the rest.
+        """
+        options = ClassifyOptions(k, head, temperature, neighbors)
+        limits = self._driver.run(known_limits(self._memory))
+        revision = self._memory.wanted_revision(support_set, min_revision)
+        stream = ClassifyStream(support_set, options, limits, revision, images_per_request)
+        yield from self._driver.stream(stream, _requests(stream, queries), timeout_seconds)
+        if stream.failure:
+            raise stream.failure
+
+    def compute_map(
+        self,
+        support_set: str,
+        *,
+        perplexity: float | None = None,
+        seed: int = 0,
+        iterations: int | None = None,
+        thumbnails: bool = False,
+        min_revision: int | None = None,
+        on_progress: Callable[[MapProgress], object] | None = None,
+        timeout_seconds: float = 600.0,
+    ) -> MapResult:
+        """A t-SNE map. An `on_progress` that raises stops the work, here and on the server."""
+        request = map_pb2.ComputeMapRequest(
+            support_set=support_set,
+            perplexity=perplexity,
+            seed=seed,
+            iterations=iterations,
+            min_revision=self._memory.wanted_revision(support_set, min_revision),
+            include_thumbnails=thumbnails,
+        )
+        return self._driver.run(
+            inference_plans.compute_map(self._memory, request, on_progress, timeout_seconds)
+        )
+
+
+def _requests(stream: ClassifyStream, queries: Iterable[Image]) -> Iterator[Request]:
+    """Runs in grpc's thread, which would log what the caller's iterable raises and hide it."""
+    try:
+        for image in queries:
+            yield from stream.push(image)
+    except Exception as failure:  # noqa: BLE001  (the caller's iterable: raised to the caller)
+        stream.failure = failure
+    yield from stream.finish()

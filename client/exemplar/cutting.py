@@ -66,7 +66,9 @@ def cutter_for(
     limits: Limits, size_of: Callable[[T], int], most_count: int | None = None
 ) -> Cutter[T]:
     most_bytes = min(limits.message_bytes, CHANNEL_BYTES) - HEADROOM_BYTES
-    return Cutter(size_of, most_bytes, min(most_count or limits.images_per_request, limits.images_per_request))
+    return Cutter(
+        size_of, most_bytes, min(most_count or limits.images_per_request, limits.images_per_request)
+    )
 
 
 def contents(slots: Iterable[T | ItemError]) -> list[T]:
@@ -92,5 +94,6 @@ def renumber(error: ItemError, position: int) -> ItemError:
 
 def _too_large(size_bytes: int, most_bytes: int) -> ItemError:
     return ItemError(
-        "LIMIT_EXCEEDED", f"image with its label: expected at most {most_bytes} bytes, got {size_bytes}"
+        "LIMIT_EXCEEDED",
+        f"image with its label: expected at most {most_bytes} bytes, got {size_bytes}",
     )

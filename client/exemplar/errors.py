@@ -20,6 +20,7 @@ ExemplarError
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Any
 
 import grpc
 
@@ -27,7 +28,8 @@ import grpc
 REASON_KEY = "exemplar-reason"
 PUSHBACK_KEY = "grpc-retry-pushback-ms"
 
-Metadata = Iterable[tuple[str, str | bytes]]
+# Pairs of key and value; the type stubs of grpc and grpc.aio disagree on more.
+Metadata = Iterable[Any]
 
 
 class ExemplarError(Exception):

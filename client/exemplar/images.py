@@ -1,6 +1,7 @@
 """What callers hand over as images and exemplars, read into messages that fit the limits.
 
-An image that cannot be read or is too large becomes an ItemError in its place: it costs itself only.
+An image that cannot be read or is too large becomes an ItemError in its place, and costs only
+itself.
 """
 
 from __future__ import annotations
@@ -8,6 +9,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import BinaryIO, TypeVar
 
 from exemplar.answers import Limits
@@ -46,9 +48,7 @@ def query(image: Image, limits: Limits, index: int) -> classification_pb2.Query 
     place = f"queries[{index}]"
     if isinstance(image, Embedding):
         return image.error or classification_pb2.Query(embedding=embedding_to_pb(image))
-    return _then(
-        _read(image, limits, place), lambda data: classification_pb2.Query(image=data)
-    )
+    return _then(_read(image, limits, place), lambda data: classification_pb2.Query(image=data))
 
 
 def image_files(images: Iterable[ImageFile], limits: Limits) -> Iterator[bytes | ItemError]:
@@ -99,7 +99,7 @@ def _read(image: ImageFile, limits: Limits, place: str) -> bytes | ItemError:
 def _file_bytes(image: ImageFile, most_bytes: int) -> bytes:
     """No more than `most_bytes` of a file, however large it is."""
     if isinstance(image, str | os.PathLike):
-        with open(image, "rb") as file:
+        with Path(image).open("rb") as file:
             return file.read(most_bytes)
     if isinstance(image, bytes | bytearray | memoryview):
         return bytes(image[:most_bytes])

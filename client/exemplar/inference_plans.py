@@ -31,7 +31,7 @@ from exemplar.calls import (
     StreamingCall,
     send,
 )
-from exemplar.cutting import contents, cut, cutter_for, merge, renumber
+from exemplar.cutting import Cutter, contents, cut, cutter_for, merge, renumber
 from exemplar.embedding import (
     Embedding,
     ItemError,
@@ -91,26 +91,24 @@ def classify(
     support_set: str,
     images: Iterable[Image],
     options: ClassifyOptions,
+    *,
     min_revision: int | None,
     progress: bool,
 ) -> Plan[list[Answer]]:
     limits = yield from known_limits(memory)
     revision = memory.wanted_revision(support_set, min_revision)
-    parts = cut(queries(images, limits), cutter_for(limits, classification_pb2.Query.ByteSize))
 
-    def results(response: classification_pb2.ClassifyResponse) -> list[Answer]:
+    def request_of(items: list[classification_pb2.Query]) -> classification_pb2.ClassifyRequest:
+        return options.request(support_set, items, revision)
+
+    def results_of(response: classification_pb2.ClassifyResponse) -> list[Answer]:
         memory.saw(support_set, response.revision)
         return answers_from_pb(response)
 
+    cutter: Cutter[classification_pb2.Query] = cutter_for(limits, classification_pb2.Query.ByteSize)
     bar = ProgressBar("classifying", length_hint(images), progress)
-    each = _Each(
-        CLASSIFY,
-        lambda items: options.request(support_set, items, revision),
-        results,
-        failed_answer,
-        bar,
-    )
-    return (yield from learning(memory, each.run(parts)))
+    each = _Each(CLASSIFY, request_of, results_of, failed_answer, bar)
+    return (yield from learning(memory, each.run(cut(queries(images, limits), cutter))))
 
 
 def failed_answer(error: ItemError) -> Answer:
@@ -121,16 +119,17 @@ def embed(
     memory: Memory, images: Iterable[ImageFile], backbone: str, progress: bool
 ) -> Plan[list[Embedding]]:
     limits = yield from known_limits(memory)
-    parts = cut(image_files(images, limits), cutter_for(limits, len))
 
-    each = _Each(
-        EMBED,
-        lambda items: embedding_pb2.EmbedRequest(images=items, backbone=backbone),
-        lambda response: [embedding_from_result(result) for result in response.results],
-        failed_embedding,
-        ProgressBar("embedding", length_hint(images), progress),
-    )
-    return (yield from each.run(parts))
+    def request_of(items: list[bytes]) -> embedding_pb2.EmbedRequest:
+        return embedding_pb2.EmbedRequest(images=items, backbone=backbone)
+
+    def results_of(response: embedding_pb2.EmbedResponse) -> list[Embedding]:
+        return [embedding_from_result(result) for result in response.results]
+
+    cutter: Cutter[bytes] = cutter_for(limits, len)
+    bar = ProgressBar("embedding", length_hint(images), progress)
+    each = _Each(EMBED, request_of, results_of, failed_embedding, bar)
+    return (yield from each.run(cut(image_files(images, limits), cutter)))
 
 
 @dataclass(frozen=True)

@@ -57,14 +57,14 @@ class MapResult:
         Path(path).write_text(self.to_html(), encoding="utf-8")
 
     def to_html(self) -> str:
-        return render(
-            self.support_set,
-            [(p.x, p.y, p.label, p.exemplar_id, p.thumbnail) for p in self.points],
-            revision=self.revision,
-            fingerprint=self.fingerprint,
-            perplexity=self.perplexity,
-            kl_divergence=self.kl_divergence,
-        )
+        facts = {
+            "support_set": self.support_set,
+            "revision": self.revision,
+            "fingerprint": self.fingerprint,
+            "perplexity": self.perplexity,
+            "kl_divergence": self.kl_divergence,
+        }
+        return render([(p.x, p.y, p.label, p.exemplar_id, p.thumbnail) for p in self.points], facts)
 
 
 class MapCollector:

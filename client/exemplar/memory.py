@@ -70,8 +70,11 @@ def known_limits(memory: Memory) -> Plan[Limits]:
 
 
 def learning(memory: Memory, plan: Plan[T]) -> Plan[T]:
-    """Reads by `plan`. Where a server does not reach a revision that this client has seen, looks
-    whether the store was restored since: then the next read asks for no such revision."""
+    """Reads by `plan`; forgets revisions that no server can reach any more.
+
+    A server that does not reach a revision may have restored its store since: its epoch tells, and
+    then the next read asks for no such revision.
+    """
     try:
         return (yield from plan)
     except ExemplarError as error:

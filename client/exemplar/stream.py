@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator
 
 from exemplar.answers import Answer, Limits, answers_from_pb
-from exemplar.cutting import contents, cutter_for, merge
+from exemplar.cutting import Cutter, contents, cutter_for, merge
 from exemplar.embedding import ItemError, item_error_from_pb
 from exemplar.images import Image, query
 from exemplar.inference_plans import ClassifyOptions, failed_answer, renumbered
@@ -36,39 +35,40 @@ class ClassifyStream:
         self._options = options
         self._limits = limits
         self._min_revision = min_revision
-        self._cutter = cutter_for(
+        self._cutter: Cutter[classification_pb2.Query] = cutter_for(
             limits, classification_pb2.Query.ByteSize, images_per_request
         )
         self._sent: deque[Slots] = deque()
+        self._unsent: Slots = []
         self._pushed = 0
         self._answered = 0
         self.failure: BaseException | None = None
 
-    def push(self, image: Image) -> Iterator[Request]:
+    def push(self, image: Image) -> list[Request]:
+        """Reads the image, which may block for a moment; the requests that it completes."""
         slot = query(image, self._limits, self._pushed)
         self._pushed += 1
-        for slots in self._cutter.push(slot):
-            yield self._request(slots)
+        return [self._request(slots) for slots in self._cutter.push(slot)]
 
-    def finish(self) -> Iterator[Request]:
+    def finish(self) -> list[Request]:
         rest = self._cutter.rest()
         if contents(rest):
-            yield self._request(rest)
-        else:
-            self._sent.append(rest)
+            return [self._request(rest)]
+        self._unsent.extend(rest)
+        return []
 
     def answers(self, response: Response) -> list[Answer]:
         slots = self._sent.popleft()
         if response.HasField("error"):
             error = item_error_from_pb(response.error)
-            return self._numbered(merge(slots, [failed_answer(error)] * len(contents(slots)), failed_answer))
+            return self._numbered(
+                merge(slots, [failed_answer(error)] * len(contents(slots)), failed_answer)
+            )
         return self._numbered(merge(slots, answers_from_pb(response.response), failed_answer))
 
     def unsent_answers(self) -> list[Answer]:
         """At the end: for trailing images of which none could be sent."""
-        return self._numbered(
-            [answer for slots in self._sent for answer in merge(slots, [], failed_answer)]
-        )
+        return self._numbered(merge(self._unsent, [], failed_answer))
 
     def _request(self, slots: Slots) -> Request:
         self._sent.append(slots)

@@ -154,6 +154,9 @@ def _network(name: str) -> nn.Module:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", FutureWarning)  # googlenet and inception_v3, on their init
         network: nn.Module = torchvision_module("torchvision.models").get_model(name, weights=None)
+    if hasattr(network, "transform_input"):
+        # As torchvision sets it where it loads the weights itself.
+        network.transform_input = True  # type: ignore[assignment]
     return network.eval()
 
 
