@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import os
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-os.environ.setdefault("OMP_NUM_THREADS", "1")  # as the server sets it, before faiss is loaded
-
 import grpc
 import pytest
-import tiny_backbone
 
+import tiny_backbone
 from exemplar.v1 import (
     admin_pb2_grpc,
     classification_pb2_grpc,
@@ -20,6 +17,7 @@ from exemplar.v1 import (
     map_pb2_grpc,
     support_set_pb2_grpc,
 )
+from exemplar_server.app import running
 from exemplar_server.settings import Settings
 
 if TYPE_CHECKING:
@@ -77,8 +75,6 @@ def settings(backbone_dir: Path, tmp_path: Path) -> Settings:
 @pytest.fixture
 def serving() -> Callable[[Settings], AbstractAsyncContextManager[Stubs]]:
     """Starts a server with the settings, and stops it at the end of the block."""
-    from exemplar_server.app import running
-
     @asynccontextmanager
     async def start(settings: Settings) -> AsyncIterator[Stubs]:
         options = [("grpc.max_send_message_length", -1), ("grpc.max_receive_message_length", -1)]

@@ -1,4 +1,4 @@
-"""A backbone for tests: no weights, real ONNX. Its embedding is the image itself, 8 x 8 and unit length."""
+"""A backbone for tests: no weights, real ONNX. Embeddings are the images, 8 x 8 and unit length."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import onnx
+import onnxruntime as ort
 from onnx import TensorProto, helper, numpy_helper
 
 from exemplar_server.backends import images
@@ -86,8 +87,6 @@ def write(root: Path, name: str = "tiny", offset: float = 127.75) -> Path:
 
 
 def _golden(offset: float) -> NDArray[np.float32]:
-    import onnxruntime as ort
-
     session = ort.InferenceSession(
         model(offset).SerializeToString(), providers=["CPUExecutionProvider"]
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 import json
 import os
 from dataclasses import dataclass
@@ -93,5 +94,10 @@ def channel_options() -> list[tuple[str, str | int]]:
 
 
 def _is_loopback(target: str) -> bool:
+    if target.startswith("unix:"):
+        return True
     host = target.removeprefix("dns:").lstrip("/").rsplit(":", 1)[0].strip("[]")
-    return target.startswith("unix:") or host in {"localhost", "::1"} or host.startswith("127.")
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"

@@ -1,4 +1,4 @@
-"""Writes a map as one page that needs no network: map_page.html with the points put in."""
+"""Writes a map as one page that needs no network: map_page.html with script and points put in."""
 
 from __future__ import annotations
 
@@ -7,8 +7,6 @@ from base64 import b64encode
 from collections.abc import Sequence
 from importlib.resources import files
 from typing import Any
-
-_PLACEHOLDER = "{{ data }}"
 
 # Position (x, y), label, exemplar id, JPEG.
 PagePoint = tuple[float, float, str, str, bytes]
@@ -28,8 +26,13 @@ def render(points: Sequence[PagePoint], facts: dict[str, Any]) -> str:
         "id": [point[3] for point in points],
         "thumbnail": [b64encode(point[4]).decode("ascii") for point in points],
     }
-    template = files("exemplar").joinpath("map_page.html").read_text(encoding="utf-8")
-    return template.replace(_PLACEHOLDER, script_json(data))
+    page = _part("map_page.html").replace("{{ script }}", _part("map_page.js"))
+    # The data comes last: what a label says is never taken for a placeholder.
+    return page.replace("{{ data }}", script_json(data))
+
+
+def _part(name: str) -> str:
+    return files("exemplar").joinpath(name).read_text(encoding="utf-8")
 
 
 def script_json(data: object) -> str:

@@ -144,14 +144,18 @@ def report(arguments: argparse.Namespace) -> str:
             )
         alone_ms, served_ms = compare_latency(in_process, address, photos, 10)
     commit = subprocess.run(
-        ["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=False
+        ["git", "rev-parse", "--short", "HEAD"],  # noqa: S607 - the git that made the checkout
+        capture_output=True,
+        text=True,
+        check=False,
     ).stdout.strip()
     size = statistics.mean(map(len, photos)) / 1024
     return f"""# Embedding through gRPC beside the same work in process
 
-{datetime.now(UTC):%Y-%m-%d}, commit {commit}, {cores} shared cores ({platform.machine()}), Python {platform.python_version()}.
+{datetime.now(UTC):%Y-%m-%d}, commit {commit}, {cores} shared cores ({platform.machine()}),
+Python {platform.python_version()}.
 `make bench`: {artifact.manifest.name}, 20 photos of {size:.0f} KB on average, one image a call,
-{arguments.rounds} interleaved rounds of {arguments.seconds:g} s each; median (lowest to highest).
+{arguments.rounds} interleaved rounds of {arguments.seconds:g} s; median (lowest to highest).
 
 | measure | in process | through gRPC | bar |
 |---|---|---|---|
@@ -160,8 +164,8 @@ def report(arguments: argparse.Namespace) -> str:
 | p50 latency at concurrency 1, ms | {alone_ms:.2f} | {served_ms:.2f} | |
 | added p50 latency, ms | | {served_ms - alone_ms:.2f} | under 3 |
 
-In process: {len(in_process.loaded.sessions)} threads, each with a session of one thread, micro-batch 1. The client shares the cores
-with the server, so the ratio counts its work as the server's loss.
+In process: {len(in_process.loaded.sessions)} threads, each with a session of one thread, micro-batch 1.
+The client shares the cores with the server: the ratio counts its work as the server's loss.
 """
 
 

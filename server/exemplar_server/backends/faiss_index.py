@@ -15,16 +15,11 @@ class FlatIndex:
     """Rows that never change, compared by inner product: cosine, as they have unit length."""
 
     def __init__(self, embeddings_ND: NDArray[np.float32]) -> None:
-        rows, dim = embeddings_ND.shape
         # FAISS 1.15 scans row by row below 128,000 = queries x dim: 7-13 times slower than BLAS
         # from 4 queries on. The threshold is of the whole process.
-        faiss.cvar.distance_compute_blas_threshold = 4 * dim
-        self._index = faiss.IndexFlatIP(dim)
-        self._index.add(np.ascontiguousarray(embeddings_ND))
-        pointer = self._index.get_xb()
-        self._embeddings_ND: NDArray[np.float32] = faiss.rev_swig_ptr(pointer, rows * dim).reshape(
-            rows, dim
-        )
+        faiss.cvar.distance_compute_blas_threshold = 4 * embeddings_ND.shape[1]
+        self._embeddings_ND = np.array(embeddings_ND, dtype=np.float32, order="C")
+        self._embeddings_ND.flags.writeable = False
 
     @property
     def embeddings_ND(self) -> NDArray[np.float32]:
@@ -33,5 +28,9 @@ class FlatIndex:
     def search(
         self, queries_QD: NDArray[np.float32], k: int
     ) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
-        similarities_QK, rows_QK = self._index.search(np.ascontiguousarray(queries_QD), k)
+        # The search of IndexFlatIP, on rows that numpy owns: a view into FAISS's memory would
+        # dangle where it outlives the index.
+        similarities_QK, rows_QK = faiss.knn(
+            queries_QD, self._embeddings_ND, k, metric=faiss.METRIC_INNER_PRODUCT
+        )
         return np.clip(similarities_QK, -1.0, 1.0), rows_QK  # rounding goes beyond by 1e-7

@@ -10,6 +10,7 @@ import queue
 import threading
 from concurrent.futures import Future
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from sqlalchemy.exc import DBAPIError
@@ -35,6 +36,8 @@ class _Mutation:
 
 class Writer:
     """Runs mutations one by one, each in a savepoint, and answers when their group is on disk.
+
+    A mutation whose caller left before its group began is not run; later it cannot be called back.
 
     Any thread may call `submit`. After `stop` everything submitted before has been answered.
     """
@@ -69,37 +72,36 @@ class Writer:
                     self._queue.put(None)
                     break
                 group.append(following)
-            self._commit(group)
+            self._commit([m for m in group if m.answer.set_running_or_notify_cancel()])
 
     def _commit(self, group: list[_Mutation]) -> None:
-        done: list[tuple[_Mutation, Any]] = []
-        waiting = [mutation for mutation in group if not mutation.answer.done()]
         try:
             with self._engine.begin() as connection:
-                for mutation in waiting:
-                    _run(connection, mutation, done)
+                outcomes = [_run(connection, mutation) for mutation in group]
         except DBAPIError as error:
-            self._failed(waiting, error)
+            self._failed(group, error)
             return
-        for mutation, result in done:
-            mutation.answer.set_result(result)
+        for mutation, outcome in zip(group, outcomes, strict=True):
+            outcome(mutation.answer)
 
     def _failed(self, group: list[_Mutation], error: DBAPIError) -> None:
         """Nothing of the group was written: each tries alone, so that one costs only itself."""
         if len(group) > 1:
             for mutation in group:
                 self._commit([mutation])
-        elif not group[0].answer.done():
-            refusal = StoreUnavailableError(f"the store refuses to write: {error.orig}")
-            refusal.__cause__ = error
-            group[0].answer.set_exception(refusal)
+            return
+        refusal = StoreUnavailableError(f"the store refuses to write: {error.orig}")
+        refusal.__cause__ = error
+        group[0].answer.set_exception(refusal)
 
 
-def _run(connection: Connection, mutation: _Mutation, done: list[tuple[_Mutation, Any]]) -> None:
+def _run(connection: Connection, mutation: _Mutation) -> Callable[[Future[Any]], None]:
+    """Runs the mutation; returns how to answer it once the group is on disk."""
     try:
         with connection.begin_nested():
-            done.append((mutation, mutation.run(connection)))
+            result = mutation.run(connection)
     except DBAPIError:
         raise  # SQLite may have rolled back the whole group: nothing of it may be answered
     except Exception as error:  # noqa: BLE001 - belongs to the caller who waits for the answer
-        mutation.answer.set_exception(error)
+        return partial(Future.set_exception, exception=error)
+    return partial(Future.set_result, result=result)

@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import json
 import sys
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -18,6 +18,7 @@ from exemplar_server.core.maps import MapFrame, MapOptions
 from exemplar_server.errors import InternalError
 
 if TYPE_CHECKING:
+    from asyncio import StreamReader
     from asyncio.subprocess import Process
     from collections.abc import AsyncIterator
 
@@ -61,11 +62,15 @@ async def _frames(
     process.stdin.write(embeddings_ND.astype("<f4").tobytes())
     process.stdin.write_eof()
     async for line in process.stdout:
-        event = json.loads(line)
-        points = event.pop("points", None)
-        if points is not None:
-            event["points_N2"] = np.array(points, dtype=np.float32)
-        yield MapFrame(**event)
-        if points is not None:
+        frame = MapFrame(**json.loads(line))
+        if frame.perplexity:
+            yield replace(frame, points_N2=await _points(process.stdout, len(embeddings_ND)))
             return
+        yield frame
     raise InternalError("the t-SNE process ended without a map")
+
+
+async def _points(stdout: StreamReader, count: int) -> NDArray[np.float32]:
+    # Not on the line: a StreamReader's lines end at 64 KiB, some 1,500 points.
+    values = await stdout.readexactly(2 * 4 * count)
+    return np.frombuffer(values, "<f4").reshape(count, 2)

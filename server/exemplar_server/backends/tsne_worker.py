@@ -1,6 +1,7 @@
 """The process that computes one t-SNE map. The only file that imports openTSNE.
 
-Reads a JSON line and float32 values from standard input, writes JSON lines: progress, then points.
+Reads a JSON line and float32 values from standard input; writes JSON lines, progress and a last
+one that tells the perplexity, then the points as float32 values.
 """
 
 from __future__ import annotations
@@ -39,9 +40,10 @@ def main() -> None:
         total,
         total,
         float(embedding.kl_divergence),
-        points=np.asarray(embedding).tolist(),
         perplexity=perplexity,
     )
+    sys.stdout.buffer.write(np.asarray(embedding).astype("<f4").tobytes())
+    sys.stdout.buffer.flush()
 
 
 def compute(

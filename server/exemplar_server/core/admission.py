@@ -25,14 +25,14 @@ class Admission:
 
     @contextmanager
     def admit(self, images: Sequence[bytes]) -> Iterator[None]:
-        """Holds room for the images; an idle server admits any one request.
+        """Holds room for the images. An idle server admits any one request; none need no room.
 
         Raises:
             OverloadedError: there is no room now.
         """
         count, size = len(images), sum(map(len, images))
         is_full = self.images + count > self._max_images or self.bytes + size > self._max_bytes
-        if self.images and is_full:
+        if self.images and count and is_full:
             raise OverloadedError(
                 f"the queue is full: {self.images} of {self._max_images} images and "
                 f"{self.bytes} of {self._max_bytes} bytes are waiting",

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from exemplar_server.errors import DeadlineExceededError, InternalError
+from exemplar_server.errors import DeadlineExceededError, InternalError, NotServingError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -69,6 +69,10 @@ class FairQueue:
             if taken:
                 return taken
 
+    def drain(self) -> list[_Job]:
+        """Takes every job, wanted or not."""
+        return [self._next() for _ in range(len(self))]
+
     def _next(self) -> _Job:
         tenant, jobs = self._jobs.popitem(last=False)
         job = jobs.popleft()
@@ -89,6 +93,12 @@ def _is_wanted(job: _Job, now: float) -> bool:
         )
         return False
     return True
+
+
+def _refuse(jobs: Sequence[_Job]) -> None:
+    for job in jobs:
+        if not job.answer.done():
+            job.answer.set_exception(NotServingError("the model sessions were stopped"))
 
 
 class MicroBatcher:
@@ -127,9 +137,11 @@ class MicroBatcher:
         ]
 
     async def stop(self) -> None:
+        """Ends the workers; callers that still wait get NotServingError."""
         for worker in self._workers:
             worker.cancel()
         await asyncio.gather(*self._workers, return_exceptions=True)
+        _refuse(self._queue.drain())
         for thread in self._threads:
             thread.shutdown()
 
@@ -139,7 +151,10 @@ class MicroBatcher:
         Raises:
             DeadlineExceededError: it passed before a session was free.
             InternalError: the model fails on this image.
+            NotServingError: the batcher was stopped, or lost a worker.
         """
+        if not self.is_alive:
+            raise NotServingError("the model sessions are not running")
         loop = asyncio.get_running_loop()
         job = _Job(image_HWC, deadline, loop.create_future(), loop.time())
         self._queue.put(tenant, job)
@@ -150,7 +165,10 @@ class MicroBatcher:
         while True:
             jobs = await self._queue.take(self._micro_batch, now)
             self._observe(len(jobs))
-            await self._run(session, thread, jobs)
+            try:
+                await self._run(session, thread, jobs)
+            finally:
+                _refuse(jobs)  # none is left, unless the worker ends here
 
     async def _run(self, session: Session, thread: ThreadPoolExecutor, jobs: list[_Job]) -> None:
         loop = asyncio.get_running_loop()

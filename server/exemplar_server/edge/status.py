@@ -69,7 +69,8 @@ def _details(error: BaseException) -> bytes:
     info = error_details_pb2.ErrorInfo(reason=reason_of(error), domain=DOMAIN)
     details = [_packed(info)]
     if isinstance(error, errors.OverloadedError):
-        delay = duration_pb2.Duration(nanos=round(error.retry_after_seconds * 1e9))
+        delay = duration_pb2.Duration()
+        delay.FromMilliseconds(round(error.retry_after_seconds * 1000))
         details.append(_packed(error_details_pb2.RetryInfo(retry_delay=delay)))
     code: int = status_of(error).value[0]
     status = status_pb2.Status(code=code, message=message_of(error), details=details)

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Callable
+    from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 
 Request = TypeVar("Request")
 Response = TypeVar("Response")
@@ -24,20 +24,36 @@ async def in_order(
 
     Closing the iterator cancels the work in hand.
     """
-    tasks: asyncio.Queue[asyncio.Future[Response] | None] = asyncio.Queue(in_work)
+    tasks: asyncio.Queue[asyncio.Future[Response] | None] = asyncio.Queue()
+    room = asyncio.Semaphore(in_work)
 
     async def read() -> None:
-        async for request in requests:
-            await tasks.put(asyncio.ensure_future(answer(request)))
-        await tasks.put(None)
+        try:
+            await room.acquire()
+            async for request in requests:
+                tasks.put_nowait(asyncio.ensure_future(answer(request)))
+                await room.acquire()
+        finally:
+            tasks.put_nowait(None)
 
     reader = asyncio.create_task(read())
     try:
         while (task := await tasks.get()) is not None:
             yield await task
+            room.release()
         await reader
     finally:
-        reader.cancel()
-        while not tasks.empty():
-            if (task := tasks.get_nowait()) is not None:
-                task.cancel()
+        await _cancelled([reader, *_waiting(tasks)])
+
+
+def _waiting(
+    tasks: asyncio.Queue[asyncio.Future[Response] | None],
+) -> list[asyncio.Future[Response]]:
+    waiting = [tasks.get_nowait() for _ in range(tasks.qsize())]
+    return [task for task in waiting if task is not None]
+
+
+async def _cancelled(tasks: Sequence[asyncio.Future[Any]]) -> None:
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)

@@ -1,0 +1,76 @@
+"""A map drawn with its own thumbnails. The only file that imports matplotlib.
+
+Shapes: N points, H, W, C of a thumbnail.
+"""
+
+from __future__ import annotations
+
+import io
+from typing import TYPE_CHECKING
+
+import numpy as np
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.collections import LineCollection
+from matplotlib.figure import Figure
+from matplotlib.offsetbox import AnnotationBbox, OffsetImage
+from PIL import Image
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from matplotlib.axes import Axes
+    from numpy.typing import NDArray
+
+    from exemplar import MapPoint, MapResult
+
+INCHES = 12.0
+DOTS_PER_INCH = 100
+THUMBNAIL_SIDE = 64  # the server's
+# Of the picture, by all thumbnails together: more is a heap, less leaves dots.
+COVERED = 0.3
+MARGIN = 0.05
+NEAR_WHITE = 250
+
+
+def save_picture(result: MapResult, title: str, path: Path) -> None:
+    """Each point is its image; a thin line leads from it to the middle of its label's images."""
+    figure = Figure(figsize=(INCHES, INCHES), dpi=DOTS_PER_INCH, layout="constrained")
+    axes = figure.subplots()
+    axes.set_title(title, fontsize=16)
+    axes.set_axis_off()
+    axes.set_aspect("equal")
+    axes.margins(MARGIN)
+    axes.add_collection(LineCollection(_lines(result), colors="#b0b8c4", linewidths=1.2))
+    axes.scatter([p.x for p in result.points], [p.y for p in result.points], s=4, c="#b0b8c4")
+    for point in result.points:
+        _draw(axes, point, _zoom(len(result.points)))
+    path.parent.mkdir(parents=True, exist_ok=True)
+    FigureCanvasAgg(figure).print_png(path)
+
+
+def _draw(axes: Axes, point: MapPoint, zoom: float) -> None:
+    if not point.thumbnail:
+        return
+    image = OffsetImage(_see_through(point.thumbnail), zoom=zoom)
+    axes.add_artist(AnnotationBbox(image, (point.x, point.y), frameon=False, pad=0))
+
+
+def _see_through(thumbnail: bytes) -> NDArray[np.uint8]:
+    """The thumbnail with its near-white pixels made transparent, (H, W, 4): neighbors overlap."""
+    image_HWC = np.asarray(Image.open(io.BytesIO(thumbnail)).convert("RGBA")).copy()
+    image_HWC[..., 3][image_HWC[..., :3].min(axis=2) >= NEAR_WHITE] = 0
+    return image_HWC
+
+
+def _lines(result: MapResult) -> list[NDArray[np.float64]]:
+    members: dict[str, list[tuple[float, float]]] = {}
+    for point in result.points:
+        members.setdefault(point.label, []).append((point.x, point.y))
+    middles = {label: np.mean(places, axis=0) for label, places in members.items()}
+    return [np.array([(p.x, p.y), middles[p.label]]) for p in result.points]
+
+
+def _zoom(points: int) -> float:
+    """N thumbnails of side s cover N s^2 = COVERED (INCHES DPI)^2 pixels; zoom = s / 64."""
+    side = INCHES * DOTS_PER_INCH * (COVERED / max(points, 1)) ** 0.5
+    return min(side / THUMBNAIL_SIDE, 1.0)
