@@ -18,6 +18,12 @@ def encoded(image, image_format="PNG", **options):
     return buffer.getvalue()
 
 
+def png(seed, size=SIZE):
+    """A picture unlike those of other seeds: 8 x 8 random blocks."""
+    blocks = np.random.default_rng(seed).integers(0, 256, (8, 8, 3), dtype=np.uint8)
+    return encoded(Image.fromarray(blocks).resize((size, size), Image.Resampling.NEAREST))
+
+
 def halves(left=RED, right=BLUE, mode="RGB", size=(64, 64)):
     """Left half one color, right half another."""
     image = Image.new("RGB", size, right)

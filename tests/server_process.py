@@ -29,14 +29,17 @@ def server_process(backbone: Path, **settings: str) -> Iterator[str]:
         }
         command = [Path(sys.executable).with_name("exemplar-server"), "serve"]
         process = subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True)
+        # Read on after the address, or the pipe fills and the server's log blocks it.
+        reader = threading.Thread(target=process.stdout.read)
+        address = _address(process)
+        reader.start()
         try:
-            address = _address(process)
-            # Read on, or the pipe fills and the server's log blocks it.
-            threading.Thread(target=process.stdout.read, daemon=True).start()
             yield address
         finally:
             process.terminate()
             process.wait()
+            reader.join()
+            process.stdout.close()
 
 
 def _address(process: subprocess.Popen[str]) -> str:
@@ -44,4 +47,5 @@ def _address(process: subprocess.Popen[str]) -> str:
         event = json.loads(line)
         if event["event"] == "serving":
             return event["listen"]
-    raise RuntimeError("the server did not start")
+    process.communicate()
+    raise RuntimeError(f"the server did not start: exit code {process.returncode}")

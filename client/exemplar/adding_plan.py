@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import partial
-from itertools import chain
 from operator import length_hint
 
 from exemplar.answers import AddResult, Limits
@@ -115,8 +114,10 @@ def _parts(exemplars: Iterable[Labelled], limits: Limits, all_or_nothing: bool) 
     )
     parts = cut(new_exemplars(exemplars, limits), cutter)
     if all_or_nothing:
-        return iter([_only_part(list(parts), limits)])
-    return chain([next(parts, [])], parts)
+        yield _only_part(list(parts), limits)
+        return
+    yield next(parts, [])
+    yield from parts
 
 
 def _only_part(parts: list[_Slots], limits: Limits) -> _Slots:

@@ -7,20 +7,19 @@ itself.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import BinaryIO, TypeVar
+from typing import BinaryIO
 
 from exemplar.answers import Limits
 from exemplar.embedding import Embedding, ItemError, embedding_to_pb
 from exemplar.v1 import classification_pb2, support_set_pb2
+from exemplar.v1.embedding_pb2 import Embedding as EmbeddingPb
 
 # A file's bytes, its path, an open binary file, or an embedding in place of an image.
 ImageFile = bytes | bytearray | memoryview | str | os.PathLike[str] | BinaryIO
 Image = ImageFile | Embedding
-
-T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -45,10 +44,12 @@ def queries(
 
 
 def query(image: Image, limits: Limits, index: int) -> classification_pb2.Query | ItemError:
-    place = f"queries[{index}]"
-    if isinstance(image, Embedding):
-        return image.error or classification_pb2.Query(embedding=embedding_to_pb(image))
-    return _then(_read(image, limits, place), lambda data: classification_pb2.Query(image=data))
+    content = _content(image, limits, f"queries[{index}]")
+    if isinstance(content, ItemError):
+        return content
+    if isinstance(content, bytes):
+        return classification_pb2.Query(image=content)
+    return classification_pb2.Query(embedding=content)
 
 
 def image_files(images: Iterable[ImageFile], limits: Limits) -> Iterator[bytes | ItemError]:
@@ -72,14 +73,20 @@ def _new_exemplar(
     message = support_set_pb2.NewExemplar(
         label=exemplar.label, exemplar_id=exemplar.exemplar_id, metadata=exemplar.metadata
     )
-    if isinstance(exemplar.image, Embedding):
-        message.embedding.CopyFrom(embedding_to_pb(exemplar.image))
-        return exemplar.image.error or message
-    content = _read(exemplar.image, limits, place)
+    content = _content(exemplar.image, limits, place)
     if isinstance(content, ItemError):
         return content
-    message.image = content
+    if isinstance(content, bytes):
+        message.image = content
+    else:
+        message.embedding.CopyFrom(content)
     return message
+
+
+def _content(image: Image, limits: Limits, place: str) -> bytes | EmbeddingPb | ItemError:
+    if isinstance(image, Embedding):
+        return image.error or embedding_to_pb(image)
+    return _read(image, limits, place)
 
 
 def _read(image: ImageFile, limits: Limits, place: str) -> bytes | ItemError:
@@ -104,10 +111,6 @@ def _file_bytes(image: ImageFile, most_bytes: int) -> bytes:
     if isinstance(image, bytes | bytearray | memoryview):
         return bytes(image[:most_bytes])
     return image.read(most_bytes)
-
-
-def _then(content: bytes | ItemError, make: Callable[[bytes], T]) -> T | ItemError:
-    return content if isinstance(content, ItemError) else make(content)
 
 
 def _refuse_single(images: object, place: str) -> None:

@@ -28,13 +28,13 @@ def teach_and_ask(client: Client, support_set: str, split: Split) -> list[Answer
         support_set, [(e.label, e.image) for e in split.taught], progress=True
     )
     for position, error in added.errors.items():
-        raise DemoError(f"teaching {split.taught[position].label}: {error}")
+        raise DemoError(f"{split.taught[position].origin}: {error}")
     answers = client.classify(
         support_set, [query.image for query in split.asked], head="prototype", progress=True
     )
     for query, answer in zip(split.asked, answers, strict=True):
         if answer.error:
-            raise DemoError(f"asking {query.label}: {answer.error}")
+            raise DemoError(f"{query.origin}: {answer.error}")
     return answers
 
 
@@ -44,9 +44,11 @@ def share_right(queries: Sequence[LabelledImage], answers: Sequence[Answer]) -> 
 
 
 def show(queries: Sequence[LabelledImage], answers: Sequence[Answer]) -> None:
-    """A table of the first queries and what the service answered."""
+    """A table of some queries, evenly taken, and what the service answered."""
     say(f"    {'query':<{_LABEL_WIDTH}} {'answer':<{_LABEL_WIDTH}} score")
-    for query, answer in zip(queries[:SHOWN_ROWS], answers[:SHOWN_ROWS], strict=True):
+    count = min(SHOWN_ROWS, len(queries))
+    rows = [number * len(queries) // count for number in range(count)]
+    for query, answer in ((queries[row], answers[row]) for row in rows):
         mark = "right" if answer.label == query.label else "WRONG"
         say(f"    {_cut(query.label)} {_cut(answer.label)} {answer.score:5.2f} {mark}")
 

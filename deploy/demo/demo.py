@@ -50,15 +50,12 @@ def main() -> int:
     """The exit code: 0, or 1 after a message on standard error."""
     arguments = _arguments()
     try:
+        own = split_folder(arguments.images, arguments.shots, SEED) if arguments.images else None
         build_if_missing(BACKBONES)
         step("starting a server ...")
         with serving(BACKBONES, WORK / "server.log") as address, Client(address) as client:
             step(f"serving on {address}, log in {WORK / 'server.log'}")
-            outcome = (
-                _own_images(client, arguments.images, arguments.shots)
-                if arguments.images
-                else _emoji(client, arguments.draws)
-            )
+            outcome = _own_images(client, own) if own else _emoji(client, arguments.draws)
             step("stopping the server ...")
     except (DemoError, ExemplarError, OSError) as error:
         sys.stderr.write(f"demo failed: {error}\n")
@@ -86,8 +83,7 @@ def _emoji(client: Client, n_draws: int) -> Outcome:
     return Outcome(float(np.mean(served)), float(np.mean(raw)), n_draws * N_WAY)
 
 
-def _own_images(client: Client, folder: Path, n_shot: int) -> Outcome:
-    split = split_folder(folder, n_shot, SEED)
+def _own_images(client: Client, split: Split) -> Outcome:
     step(f"teaching {len(split.labels)} labels from {len(split.taught)} images ...")
     answers = teach_and_ask(client, "own-images", split)
     show(split.asked, answers)
@@ -107,7 +103,7 @@ def _map(client: Client, split: Split) -> None:
     client.add_exemplars("map", [(e.label, e.image) for e in exemplars])
     result = client.compute_map("map", thumbnails=True)
     result.save_html(WORK / "map.html")
-    save_picture(result, f"{len(split.labels)} labels, {len(exemplars)} images", WORK / "map.png")
+    save_picture(result, f"{len(exemplars)} images of {len(split.labels)} labels", WORK / "map.png")
     step(f"map: {WORK / 'map.png'} and {WORK / 'map.html'}")
 
 

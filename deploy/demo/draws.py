@@ -65,8 +65,8 @@ def as_split(episodes: Sequence[Episode], images: DrawnImages) -> Split:
     taught = dict(zip(images.labels, images.taught, strict=True))
     asked = dict(zip(images.labels, images.asked, strict=True))
     return Split(
-        tuple(LabelledImage(label, taught[label]) for label in labels),
-        tuple(LabelledImage(label, asked[label]) for label in labels),
+        tuple(LabelledImage(label, taught[label], f"Twemoji's {label}") for label in labels),
+        tuple(LabelledImage(label, asked[label], f"OpenMoji's {label}") for label in labels),
     )
 
 

@@ -49,4 +49,4 @@ def _images(folder: Path) -> list[LabelledImage]:
             f"--images: expected {LEAST_IMAGES} or more images "
             f"({', '.join(sorted(SUFFIXES))}) in {folder}, got {len(files)}"
         )
-    return [LabelledImage(folder.name, file.read_bytes()) for file in files]
+    return [LabelledImage(folder.name, file.read_bytes(), str(file)) for file in files]

@@ -7,10 +7,11 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class LabelledImage:
-    """`image` is a PNG, JPEG or WebP file's bytes."""
+    """`image` is a PNG, JPEG or WebP file's bytes, `origin` where people find it."""
 
     label: str
     image: bytes
+    origin: str
 
 
 @dataclass(frozen=True)

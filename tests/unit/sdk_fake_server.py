@@ -2,12 +2,7 @@
 
 from __future__ import annotations
 
-import hashlib
-import struct
 from collections import deque
-from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 import grpc
@@ -24,9 +19,8 @@ from exemplar.v1 import (
     support_set_pb2,
     support_set_pb2_grpc,
 )
+from unit.sdk_fake_vectors import DIM, FINGERPRINT, cosine, embedding, undecodable, vector
 
-FINGERPRINT = "f" * 64
-DIM = 8
 IMAGES_PER_REQUEST = 4
 IMAGE_BYTES = 1000
 
@@ -45,24 +39,6 @@ class Failure:
     code: grpc.StatusCode
     details: str = "said the test"
     trailers: tuple[tuple[str, str], ...] = ()
-
-
-def vector(image: bytes) -> bytes:
-    """Half of it says what the first byte is, so that images of one kind are alike."""
-    kind = [1.0 if i == image[0] % 4 else 0.0 for i in range(4)]
-    noise = [byte / 2550 for byte in hashlib.sha256(image).digest()[:4]]
-    length = sum(value * value for value in kind + noise) ** 0.5
-    return struct.pack("<8f", *(value / length for value in kind + noise))
-
-
-def embedding(image: bytes) -> embedding_pb2.Embedding:
-    return embedding_pb2.Embedding(values=vector(image), dim=DIM, fingerprint=FINGERPRINT)
-
-
-def undecodable(place: str) -> embedding_pb2.ItemError:
-    return embedding_pb2.ItemError(
-        reason=embedding_pb2.ERROR_REASON_UNDECODABLE_IMAGE, message=f"{place}: not an image"
-    )
 
 
 class FakeServer(
@@ -263,7 +239,7 @@ class FakeServer(
             return classification_pb2.Answer(error=undecodable(f"queries[{index}]"))
         wanted = vector(query.image) if query.image else query.embedding.values
         ranked = sorted(
-            (-_cosine(wanted, exemplar.embedding.values), exemplar.exemplar_id, exemplar.label)
+            (-cosine(wanted, exemplar.embedding.values), exemplar.exemplar_id, exemplar.label)
             for exemplar in found.exemplars.values()
         )
         neighbors = [
@@ -315,26 +291,3 @@ class FakeServer(
                 kl_divergence=0.5,
             )
         )
-
-
-def _cosine(left: bytes, right: bytes) -> float:
-    pairs = zip(struct.unpack("<8f", left), struct.unpack("<8f", right), strict=True)
-    return sum(a * b for a, b in pairs)
-
-
-@contextmanager
-def serving(fake: FakeServer) -> Iterator[str]:
-    """The address at which `fake` answers."""
-    with ThreadPoolExecutor(max_workers=8) as pool:
-        server = grpc.server(pool)
-        admin_pb2_grpc.add_ServerServiceServicer_to_server(fake, server)
-        embedding_pb2_grpc.add_EmbeddingServiceServicer_to_server(fake, server)
-        classification_pb2_grpc.add_ClassificationServiceServicer_to_server(fake, server)
-        map_pb2_grpc.add_MapServiceServicer_to_server(fake, server)
-        support_set_pb2_grpc.add_SupportSetServiceServicer_to_server(fake, server)
-        port = server.add_insecure_port("127.0.0.1:0")
-        server.start()
-        try:
-            yield f"127.0.0.1:{port}"
-        finally:
-            server.stop(grace=None).wait()

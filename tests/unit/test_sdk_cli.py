@@ -5,9 +5,10 @@ import json
 
 import numpy as np
 import pytest
-from unit.sdk_fake_server import FakeServer, serving
 
 from exemplar import cli
+from unit.sdk_fake_server import FakeServer
+from unit.sdk_serving import serving
 
 
 @pytest.fixture

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import zlib
+from datetime import UTC
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -44,7 +45,7 @@ def label_counts(connection: Connection, target: SupportSet) -> dict[str, int]:
         .group_by(column)
         .order_by(column)
     )
-    return dict(connection.execute(query).tuples().all())
+    return {row[0]: row[1] for row in connection.execute(query)}
 
 
 def exemplars(connection: Connection, target: SupportSet, listing: Listing) -> list[Exemplar]:
@@ -140,7 +141,9 @@ def _support_sets(tenant: str) -> Select[Any]:
 
 
 def _support_set(row: Row[Any]) -> SupportSet:
-    return SupportSet(**row._mapping)  # noqa: SLF001 - public, as its documentation says
+    fields = dict(row._mapping)  # noqa: SLF001 - public, as its documentation says
+    fields["created"] = fields["created"].replace(tzinfo=UTC)  # SQLite keeps no time zone
+    return SupportSet(**fields)
 
 
 def _with_content() -> Any:

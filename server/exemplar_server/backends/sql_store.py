@@ -21,7 +21,7 @@ from sqlalchemy.exc import ArgumentError, DBAPIError
 from exemplar_server.backends import sql_changes, sql_queries
 from exemplar_server.backends import sql_schema as schema
 from exemplar_server.backends.sql_writer import Writer
-from exemplar_server.errors import ConfigurationError, StoreUnavailableError
+from exemplar_server.errors import ConfigurationError, NotServingError, StoreUnavailableError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -160,8 +160,11 @@ class SqlStore:
         return await asyncio.wrap_future(self._writer.submit(run))
 
     async def _read(self, run: Callable[[Connection], T]) -> T:
-        loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(self._readers, self._read_now, run)
+        try:
+            answer = self._readers.submit(self._read_now, run)
+        except RuntimeError as error:  # the threads were shut down
+            raise NotServingError("the store is closed") from error
+        return await asyncio.wrap_future(answer)
 
     def _read_now(self, run: Callable[[Connection], T]) -> T:
         try:

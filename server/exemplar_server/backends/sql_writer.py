@@ -72,7 +72,8 @@ class Writer:
                     self._queue.put(None)
                     break
                 group.append(following)
-            self._commit([m for m in group if m.answer.set_running_or_notify_cancel()])
+            if wanted := [m for m in group if m.answer.set_running_or_notify_cancel()]:
+                self._commit(wanted)
 
     def _commit(self, group: list[_Mutation]) -> None:
         try:
@@ -90,9 +91,19 @@ class Writer:
             for mutation in group:
                 self._commit([mutation])
             return
-        refusal = StoreUnavailableError(f"the store refuses to write: {error.orig}")
+        refusal = StoreUnavailableError(f"the store refuses to write: {_first(error).orig}")
         refusal.__cause__ = error
         group[0].answer.set_exception(refusal)
+
+
+def _first(error: DBAPIError) -> DBAPIError:
+    """The error that began it: SQLite ends savepoints itself, so leaving one fails, too."""
+    first = error
+    cause: BaseException | None = error
+    while cause is not None:
+        first = cause if isinstance(cause, DBAPIError) else first
+        cause = cause.__context__
+    return first
 
 
 def _run(connection: Connection, mutation: _Mutation) -> Callable[[Future[Any]], None]:

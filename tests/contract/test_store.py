@@ -1,0 +1,413 @@
+"""The contract of core.ports.Store, kept by every store and by the fake that other tests use."""
+
+import asyncio
+from datetime import UTC, datetime, timedelta
+
+import numpy as np
+import pytest
+from fakes import DIM, FINGERPRINT, FakeStore, exemplar, retried
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from store_calls import Calls
+
+from exemplar_server.backends.sql_store import SqlStore
+from exemplar_server.core.exemplars import Change, ItemResult, RequestKey
+from exemplar_server.errors import (
+    AlreadyExistsError,
+    NotFoundError,
+    RequestIdReusedError,
+    RevisionMismatchError,
+    UndecodableImageError,
+)
+
+UNREADABLE = ItemResult.failed(UndecodableImageError("exemplars[0].image: not an image"))
+
+
+@pytest.fixture(params=["sql", "fake"])
+def store(request, tmp_path):
+    if request.param == "fake":
+        yield FakeStore()
+        return
+    opened = SqlStore(f"sqlite:///{tmp_path}/store.db")
+    yield opened
+    opened.close()
+
+
+@pytest.fixture
+def calls(store):
+    return Calls(store)
+
+
+# Support sets
+
+
+async def test_a_new_support_set_is_empty_and_at_revision_one(calls):
+    created = await calls.create()
+    assert (created.revision, created.exemplar_count) == (1, 0)
+    assert (created.backbone, created.fingerprint, created.dim) == ("tiny", FINGERPRINT, DIM)
+    assert await calls.get() == created
+
+
+async def test_a_support_set_knows_when_it_was_created(calls):
+    created = (await calls.create()).created
+    assert abs(datetime.now(UTC) - created) < timedelta(minutes=1)
+
+
+async def test_a_taken_name_is_refused(calls):
+    await calls.create()
+    with pytest.raises(AlreadyExistsError, match="'set'"):
+        await calls.create()
+
+
+async def test_two_tenants_may_use_one_name(calls, store):
+    await calls.create()
+    other = Calls(store, "other")
+    await calls.add(await calls.get(), "a")
+    assert (await other.create()).exemplar_count == 0
+
+
+async def test_another_tenants_support_set_is_not_found(calls, store):
+    await calls.create()
+    with pytest.raises(NotFoundError):
+        await Calls(store, "other").get()
+
+
+async def test_pages_go_by_name(calls):
+    for name in ("c", "a", "d", "b"):
+        await calls.create(name)
+    first = await calls.store.page(calls.tenant, "", 3)
+    rest = await calls.store.page(calls.tenant, "c", 3)
+    assert [[s.name for s in page] for page in (first, rest)] == [["a", "b", "c"], ["d"]]
+
+
+async def test_a_page_has_the_tenants_own_support_sets_only(calls, store):
+    await calls.create()
+    assert await Calls(store, "other").store.page("other", "", 3) == []
+
+
+async def test_label_counts_are_ordered_by_label(calls):
+    target = await calls.create()
+    await calls.add(target, *(exemplar(i, label) for i, label in zip("abc", "yxy", strict=True)))
+    assert list((await calls.store.label_counts(target)).items()) == [("x", 1), ("y", 2)]
+
+
+async def test_a_deleted_support_set_is_gone_with_its_exemplars(calls):
+    target = await calls.create()
+    await calls.add(target, exemplar("a", image=b"picture"))
+    assert await calls.delete() == Change(2, 1)
+    with pytest.raises(NotFoundError):
+        await calls.get()
+    assert await calls.store.images(target.incarnation, ["a"]) == {}
+
+
+async def test_a_name_used_again_is_another_support_set_at_a_higher_revision(calls):
+    old = await calls.create()
+    await calls.add(old, "a")
+    ended = await calls.delete()
+    new = await calls.create()
+    assert new.incarnation != old.incarnation
+    assert (new.revision, new.exemplar_count) == (ended.revision + 1, 0)
+
+
+async def test_exemplars_are_never_added_to_a_later_support_set_of_the_same_name(calls):
+    old = await calls.create()
+    await calls.delete()
+    await calls.create()
+    with pytest.raises(NotFoundError, match="deleted meanwhile"):
+        await calls.add(old, "a")
+
+
+@pytest.mark.parametrize("change", ["delete", "remove", "get", "delta"])
+async def test_what_needs_a_support_set_says_when_there_is_none(calls, change):
+    arguments = ("missing", "a") if change == "remove" else ("missing",)
+    with pytest.raises(NotFoundError, match="'missing'"):
+        await getattr(calls, change)(*arguments)
+
+
+# Exemplars
+
+
+async def test_added_exemplars_are_answered_in_order_and_counted(calls):
+    change = await calls.add(await calls.create(), "b", "a")
+    assert change == Change(2, 2, (ItemResult("b"), ItemResult("a")))
+    assert (await calls.get()).exemplar_count == 2
+
+
+async def test_a_change_costs_one_revision_whatever_its_size(calls):
+    target = await calls.create()
+    await calls.add(target, "a", "b", "c")
+    assert (await calls.remove("set", "a", "b")).revision == 3
+
+
+async def test_an_addition_of_nothing_changes_no_revision(calls):
+    change = await calls.add(await calls.create(), UNREADABLE)
+    assert change == Change(1, 0, (UNREADABLE,))
+
+
+async def test_a_failed_item_keeps_its_place_among_the_added(calls):
+    change = await calls.add(await calls.create(), "a", UNREADABLE, "b")
+    assert change.items == (ItemResult("a"), UNREADABLE, ItemResult("b"))
+    assert await calls.ids() == ["a", "b"]
+
+
+async def test_an_id_that_is_taken_fails_alone(calls):
+    target = await calls.create()
+    await calls.add(target, "a")
+    change = await calls.add(target, "a", "b")
+    assert [item.reason for item in change.items] == ["ALREADY_EXISTS", ""]
+    assert "'a' is taken" in change.items[0].message
+    assert change.exemplar_count == 2
+
+
+async def test_an_id_twice_in_one_request_is_added_once(calls):
+    change = await calls.add(await calls.create(), exemplar("a", "x"), exemplar("a", "y"))
+    assert [item.reason for item in change.items] == ["", "ALREADY_EXISTS"]
+    assert await calls.store.label_counts(await calls.get()) == {"x": 1}
+
+
+async def test_all_or_nothing_adds_nothing_where_one_fails(calls):
+    target = await calls.create()
+    await calls.add(target, "a")
+    with pytest.raises(AlreadyExistsError, match="'a' is taken"):
+        await calls.add(target, "b", "a", all_or_nothing=True)
+    assert await calls.ids() == ["a"]
+    assert (await calls.get()).revision == 2
+
+
+async def test_all_or_nothing_adds_all_where_none_fails(calls):
+    await calls.add(await calls.create(), "a", "b", all_or_nothing=True)
+    assert await calls.ids() == ["a", "b"]
+
+
+async def test_removing_reports_missing_ids_one_by_one(calls):
+    await calls.add(await calls.create(), "a", "b")
+    change = await calls.remove("set", "a", "missing")
+    assert [item.reason for item in change.items] == ["", "NOT_FOUND"]
+    assert (change.revision, change.exemplar_count) == (3, 1)
+    assert await calls.ids() == ["b"]
+
+
+async def test_removing_only_missing_ids_changes_no_revision(calls):
+    await calls.create()
+    assert (await calls.remove("set", "missing")).revision == 1
+
+
+async def test_a_removed_id_can_be_added_again(calls):
+    target = await calls.create()
+    await calls.add(target, exemplar("a", "old", image=b"old"))
+    await calls.remove("set", "a")
+    await calls.add(target, exemplar("a", "new"))
+    (listed,) = await calls.listed(target)
+    assert (listed.label, listed.revision, listed.has_image) == ("new", 4, False)
+
+
+async def test_exemplars_are_listed_by_id_a_page_at_a_time(calls):
+    target = await calls.create()
+    await calls.add(target, "c", "a", "b")
+    pages = [await calls.listed(target, count=2), await calls.listed(target, after="b", count=2)]
+    assert [[e.exemplar_id for e in page] for page in pages] == [["a", "b"], ["c"]]
+
+
+async def test_a_listing_may_be_of_one_label(calls):
+    target = await calls.create()
+    await calls.add(target, exemplar("a", "x"), exemplar("b", "y"), exemplar("c", "x"))
+    assert [e.exemplar_id for e in await calls.listed(target, label="x")] == ["a", "c"]
+
+
+async def test_an_exemplar_is_listed_as_it_was_added(calls):
+    target = await calls.create()
+    added = exemplar("a", "läbel", image=b"picture", metadata={"site": "Zürich"})
+    await calls.add(target, added)
+    (listed,) = await calls.listed(target, embeddings=True, thumbnails=True)
+    assert (listed.label, listed.metadata, listed.revision) == ("läbel", {"site": "Zürich"}, 2)
+    assert (listed.has_image, listed.image) == (True, b"picture")
+    np.testing.assert_array_equal(listed.embedding_D, added.embedding_D)
+
+
+async def test_a_listing_has_embeddings_and_images_only_where_asked_for(calls):
+    target = await calls.create()
+    await calls.add(target, exemplar("a", image=b"picture"))
+    (listed,) = await calls.listed(target)
+    assert (listed.embedding_D, listed.image, listed.has_image) == (None, None, True)
+
+
+async def test_kept_images_are_found_by_id(calls):
+    target = await calls.create()
+    await calls.add(target, exemplar("a", image=b"picture"), "b")
+    assert await calls.store.images(target.incarnation, ["a", "b", "c"]) == {"a": b"picture"}
+
+
+async def test_images_of_more_ids_than_a_statement_takes_are_found(calls):
+    target = await calls.create()
+    await calls.add(target, exemplar("a", image=b"picture"))
+    ids = [*map(str, range(2500)), "a"]
+    assert await calls.store.images(target.incarnation, ids) == {"a": b"picture"}
+
+
+async def test_a_support_set_may_keep_no_images(calls):
+    target = await calls.create(keep_images=False)
+    await calls.add(target, exemplar("a", image=b"picture"))
+    assert await calls.store.images(target.incarnation, ["a"]) == {}
+
+
+# Revisions and retries
+
+
+async def test_the_expected_revision_lets_a_change_through(calls):
+    target = await calls.create()
+    assert (await calls.add(target, "a", expected_revision=1)).revision == 2
+    assert (await calls.remove("set", "a", expected_revision=2)).revision == 3
+    assert (await calls.delete(expected_revision=3)).revision == 3
+
+
+@pytest.mark.parametrize("change", ["add", "remove", "delete"])
+async def test_another_revision_than_the_expected_refuses_the_change(calls, change):
+    target = await calls.create()
+    await calls.add(target, "a")
+    arguments = {"add": (target, "b"), "remove": ("set", "a"), "delete": ("set",)}[change]
+    with pytest.raises(RevisionMismatchError, match="expected_revision"):
+        await getattr(calls, change)(*arguments, expected_revision=1)
+    assert await calls.ids() == ["a"]
+
+
+async def test_a_retry_changes_nothing_and_gets_the_first_answer(calls):
+    target, key = await calls.create(), retried()
+    first = await calls.add(target, "a", UNREADABLE, key=key)
+    await calls.add(target, "b")
+    assert await calls.add(target, "a", UNREADABLE, key=key) == first
+    assert await calls.ids() == ["a", "b"]
+
+
+async def test_a_retry_comes_before_the_expected_revision(calls):
+    target, key = await calls.create(), retried()
+    first = await calls.add(target, "a", expected_revision=1, key=key)
+    assert await calls.add(target, "a", expected_revision=1, key=key) == first
+
+
+async def test_a_retried_creation_gets_the_support_set(calls):
+    key = retried("CreateSupportSet")
+    assert await calls.create(key=key) == await calls.create(key=key)
+
+
+async def test_a_retried_deletion_is_answered_although_it_is_gone(calls):
+    await calls.create()
+    key = retried("DeleteSupportSet")
+    assert await calls.delete(key=key) == await calls.delete(key=key)
+
+
+async def test_a_retried_removal_is_answered_as_before(calls):
+    await calls.add(await calls.create(), "a")
+    key = retried("RemoveExemplars")
+    assert await calls.remove("set", "a", key=key) == await calls.remove("set", "a", key=key)
+
+
+async def test_a_request_id_of_another_request_is_refused(calls):
+    target, key = await calls.create(), retried()
+    await calls.add(target, "a", key=key)
+    with pytest.raises(RequestIdReusedError, match=key.request_id):
+        await calls.add(target, "b", key=RequestKey(key.method, key.request_id, b"other"))
+    assert await calls.ids() == ["a"]
+
+
+async def test_a_refused_request_id_is_free_for_another_try(calls):
+    target, key = await calls.create(), retried()
+    with pytest.raises(RevisionMismatchError):
+        await calls.add(target, "a", expected_revision=9, key=key)
+    assert (await calls.add(target, "a", key=key)).revision == 2
+
+
+async def test_replay_knows_answers_by_request_id(calls):
+    target, key = await calls.create(), retried()
+    before = await calls.store.replay(calls.tenant, key)
+    change = await calls.add(target, "a", key=key)
+    assert (before, await calls.store.replay(calls.tenant, key)) == (None, change)
+
+
+async def test_request_ids_are_the_tenants_own(calls, store):
+    target, key = await calls.create(), retried()
+    await calls.add(target, "a", key=key)
+    assert await store.replay("other", key) is None
+
+
+async def test_calls_without_request_id_are_never_retries(calls):
+    target = await calls.create()
+    await calls.add(target, "a")
+    assert (await calls.add(target, "b")).exemplar_count == 2
+
+
+async def test_concurrent_changes_get_consecutive_revisions(calls):
+    target = await calls.create()
+    changes = await asyncio.gather(*(calls.add(target, str(n)) for n in range(150)))
+    assert sorted(change.revision for change in changes) == list(range(2, 152))
+    assert (await calls.get()).exemplar_count == 150
+
+
+async def test_a_failing_change_costs_its_neighbors_nothing(calls):
+    target = await calls.create()
+    adding = [calls.add(target, str(n), expected_revision=99 * (n % 2) or None) for n in range(40)]
+    outcomes = await asyncio.gather(*adding, return_exceptions=True)
+    refused = [n for n, o in enumerate(outcomes) if isinstance(o, RevisionMismatchError)]
+    assert refused == list(range(1, 40, 2))
+    assert sorted(map(int, await calls.ids())) == list(range(0, 40, 2))
+
+
+# Deltas
+
+
+async def test_a_delta_of_another_incarnation_is_everything(calls):
+    await calls.add(await calls.create(), "b", "a")
+    delta = await calls.delta("set", "another", 2)
+    assert (delta.exemplar_ids, delta.removed_ids) == (("a", "b"), frozenset())
+
+
+async def test_a_delta_of_the_current_revision_is_empty(calls):
+    target = await calls.create()
+    await calls.add(target, "a")
+    delta = await calls.delta("set", target.incarnation, 2)
+    assert (delta.exemplar_ids, delta.removed_ids) == ((), frozenset())
+    assert (delta.embeddings_ND.shape, delta.embeddings_ND.dtype) == ((0, DIM), np.float32)
+
+
+async def test_a_delta_carries_the_support_set_as_it_is(calls):
+    await calls.add(await calls.create(), "a")
+    assert (await calls.delta()).support_set == await calls.get()
+
+
+additions = st.tuples(st.just("add"), st.lists(st.integers(0, 9), min_size=1, max_size=4))
+removals = st.tuples(st.just("remove"), st.lists(st.integers(0, 9), min_size=1, max_size=4))
+
+
+async def replayed(calls, name, changes):
+    """Makes the changes; returns the content (id -> label) at each revision, and the truth."""
+    target, past, live = await calls.create(name), {1: {}}, {}
+    for number, (method, numbers) in enumerate(changes):
+        ids = [str(n) for n in numbers]
+        if method == "add":
+            change = await calls.add(target, *(exemplar(i, f"label {number}") for i in ids))
+            live |= {i.exemplar_id: f"label {number}" for i in change.items if not i.reason}
+        else:
+            change = await calls.remove(name, *ids)
+            live = {i: label for i, label in live.items() if i not in ids}
+        past[change.revision] = dict(live)
+    return target, past, live
+
+
+def after(content, delta):
+    """The content after the delta: first the removed go, then rows come."""
+    kept = {i: label for i, label in content.items() if i not in delta.removed_ids}
+    assert not kept.keys() & set(delta.exemplar_ids), "a row comes that is there already"
+    return kept | dict(zip(delta.exemplar_ids, delta.labels, strict=True))
+
+
+@settings(deadline=None, max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(changes=st.lists(additions | removals, max_size=12))
+def test_a_delta_from_any_revision_leads_to_the_present(calls, changes):
+    async def contents():
+        name = f"set-{len(await calls.store.page(calls.tenant, '', 1000))}"
+        target, past, live = await replayed(calls, name, changes)
+        deltas = [await calls.delta(name, target.incarnation, revision) for revision in past]
+        presents = [after(c, delta) for c, delta in zip(past.values(), deltas, strict=True)]
+        return [*presents, after({}, await calls.delta(name))], live
+
+    presents, live = asyncio.run(contents())
+    assert presents == [live] * len(presents)
