@@ -18,7 +18,9 @@ from exemplar.errors import InvalidArgumentError
 # kept for retries) refuse large messages and silently do not retry them.
 CHANNEL_BYTES = 17 * 1024 * 1024
 
-# Retrying is safe for every method: what changes a support set carries a request_id.
+# Retrying is safe for every method: what changes a support set carries a request_id. CANCELLED:
+# gRPC's core says so of calls that reach a server in the moment it stops (tests/e2e/test_drain.py);
+# what the caller itself cancels is never tried again.
 _SERVICE_CONFIG = {
     "loadBalancingConfig": [{"round_robin": {}}],
     "methodConfig": [
@@ -29,7 +31,7 @@ _SERVICE_CONFIG = {
                 "initialBackoff": "0.1s",
                 "maxBackoff": "2s",
                 "backoffMultiplier": 2.5,
-                "retryableStatusCodes": ["UNAVAILABLE", "RESOURCE_EXHAUSTED"],
+                "retryableStatusCodes": ["UNAVAILABLE", "RESOURCE_EXHAUSTED", "CANCELLED"],
             },
         }
     ],

@@ -148,7 +148,10 @@ function drawNames() {
 }
 
 function fit() {
-  const room = width > 640 ? { left: 56, right: 296, top: 96, bottom: 64 } : { left: 32, right: 32, top: 110, bottom: height * .4 };
+  // Between the cards, wherever they lie, with space for a picture and the name above it.
+  const box = name => document.querySelector(name).getBoundingClientRect(), legend = box("aside"), isWide = width > 640;
+  const room = { left: isWide ? 56 : 32, right: isWide ? width - legend.left + 48 : 32, top: box("header").bottom + 56,
+    bottom: height - (isWide ? box("nav") : legend).top + 40 };
   const w = Math.max(80, width - room.left - room.right), h = Math.max(80, height - room.top - room.bottom);
   isFitted = true;
   scale = fitted = Math.min(w / (x1 - x0 || 1), h / (y1 - y0 || 1));

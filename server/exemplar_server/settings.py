@@ -6,7 +6,7 @@ import ipaddress
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
-from pydantic import Field, ValidationError
+from pydantic import AfterValidator, Field, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from exemplar_server.core.limits import Limits
@@ -19,14 +19,30 @@ PREFIX = "EXEMPLAR_"
 Positive = Annotated[int, Field(ge=1)]
 
 
+def host_and_port(address: str) -> tuple[str, int]:
+    """Splits HOST:PORT; an IPv6 host stands in brackets. Raises ValueError where it cannot."""
+    host, _, port = address.rpartition(":")
+    if not host or not port.isdecimal() or int(port) > 65535:  # noqa: PLR2004 - the highest port
+        raise ValueError("expected HOST:PORT")
+    return host, int(port)
+
+
+def _checked_address(address: str) -> str:
+    host_and_port(address)
+    return address
+
+
+Address = Annotated[str, AfterValidator(_checked_address)]
+
+
 class Settings(BaseSettings):
     """Every field is the environment variable EXEMPLAR_<FIELD IN CAPITALS>."""
 
     model_config = SettingsConfigDict(env_prefix=PREFIX, frozen=True, extra="forbid")
 
     # Where: HOST:PORT, port 0 takes a free one.
-    listen: str = "127.0.0.1:50051"
-    metrics_listen: str = "127.0.0.1:9464"
+    listen: Address = "127.0.0.1:50051"
+    metrics_listen: Address = "127.0.0.1:9464"
 
     # What: a folder of backbones (name/version/manifest.json) or one of them; which of several.
     backbone_dir: Path = Path("build/backbones")
@@ -87,14 +103,6 @@ def read_settings(environment: Mapping[str, str]) -> Settings:
     return settings
 
 
-def host_and_port(address: str) -> tuple[str, int]:
-    """Splits HOST:PORT; an IPv6 host stands in brackets."""
-    host, _, port = address.rpartition(":")
-    if not host or not port.isdecimal() or int(port) > 65535:  # noqa: PLR2004 - the highest port
-        raise ConfigurationError(f"expected HOST:PORT, got {address!r}")
-    return host, int(port)
-
-
 def is_loopback(address: str) -> bool:
     host = host_and_port(address)[0].strip("[]")
     try:
@@ -109,7 +117,6 @@ def _check_security(settings: Settings) -> None:
         raise ConfigurationError(
             "EXEMPLAR_TLS_CERTIFICATE_FILE and EXEMPLAR_TLS_KEY_FILE: expected both or neither"
         )
-    host_and_port(settings.metrics_listen)
     is_safe = has_certificate and settings.api_keys_file is not None
     if not is_loopback(settings.listen) and not is_safe and not settings.insecure:
         raise ConfigurationError(

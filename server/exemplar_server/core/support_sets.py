@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from exemplar_server.core.classify import Answer, classify
-from exemplar_server.core.embedder import Embeddings, Timings
+from exemplar_server.core.contents import embed_contents
+from exemplar_server.core.embedder import Timings
 from exemplar_server.core.exemplars import ItemResult, NewExemplar, Page, new_exemplar_id
-from exemplar_server.core.vectors import Vector, unit_embedding
 from exemplar_server.errors import (
     EmptySupportSetError,
     ExemplarError,
@@ -26,14 +26,13 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from exemplar_server.core.classify import ClassifyOptions
-    from exemplar_server.core.embedder import Embedder
+    from exemplar_server.core.contents import Content
+    from exemplar_server.core.embedder import Embedder, Embeddings
     from exemplar_server.core.exemplars import Change, Exemplar, Listing, RequestKey, SupportSet
     from exemplar_server.core.ports import Store
     from exemplar_server.core.snapshot import Snapshot
     from exemplar_server.core.snapshot_cache import SnapshotCache
     from exemplar_server.core.thumbnails import Thumbnails
-
-Content = bytes | Vector | ExemplarError  # an image, an embedding, or what is wrong with the item
 
 
 @dataclass(frozen=True)
@@ -240,21 +239,8 @@ class SupportSets:
     async def _embed(
         self, call: Call, support_set: SupportSet, contents: Sequence[Content], field: str
     ) -> Embeddings:
-        """One embedding or error an item, in order; images go to the model together."""
         embedder = self._embedder_of(support_set)
-        images = [content for content in contents if isinstance(content, bytes)]
-        embedded = await embedder.embed(call.tenant, images, call.deadline)
-        from_images = iter(embedded.items)
-        items: list[NDArray[np.float32] | ExemplarError] = []
-        for number, content in enumerate(contents):
-            if isinstance(content, bytes):
-                items.append(_located(f"{field}[{number}].image", next(from_images)))
-            elif isinstance(content, Vector):
-                vector = _unit_or_error(content, embedder)
-                items.append(_located(f"{field}[{number}].embedding", vector))
-            else:
-                items.append(content)
-        return Embeddings(items, embedded.timings)
+        return await embed_contents(embedder, call.tenant, contents, call.deadline, field)
 
     def _embedder_of(self, support_set: SupportSet) -> Embedder:
         for embedder in self._embedders:
@@ -278,19 +264,6 @@ def _answers(
     queries = [item for item in items if not isinstance(item, ExemplarError)]
     answers = iter(classify(snapshot, np.stack(queries), options) if queries else [])
     return [item if isinstance(item, ExemplarError) else next(answers) for item in items]
-
-
-def _unit_or_error(vector: Vector, embedder: Embedder) -> NDArray[np.float32] | ExemplarError:
-    try:
-        return unit_embedding(vector, embedder.backbone)
-    except ExemplarError as error:
-        return error
-
-
-def _located(
-    path: str, item: NDArray[np.float32] | ExemplarError
-) -> NDArray[np.float32] | ExemplarError:
-    return type(item)(f"{path}: {item}") if isinstance(item, ExemplarError) else item
 
 
 def _refuse_failures(embedded: Embeddings) -> None:

@@ -15,7 +15,7 @@ from exemplar_server.core import heads
 from exemplar_server.core.classify import ClassifyOptions
 from exemplar_server.core.exemplars import Listing, RequestKey
 from exemplar_server.core.maps import MapOptions
-from exemplar_server.core.support_sets import Content, Labelled
+from exemplar_server.core.support_sets import Labelled
 from exemplar_server.core.vectors import Vector
 from exemplar_server.edge.credentials import NAME
 from exemplar_server.errors import ExemplarError, InvalidInputError, LimitExceededError
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
     from exemplar.v1 import embedding_pb2 as embedding
     from exemplar.v1 import map_pb2 as maps
+    from exemplar_server.core.contents import Content
     from exemplar_server.core.limits import Limits
 
 HEADS = {

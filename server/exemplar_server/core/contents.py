@@ -1,0 +1,54 @@
+"""What callers send to be embedded: images and ready-made embeddings, side by side in one list."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from exemplar_server.core.embedder import Embeddings
+from exemplar_server.core.vectors import Vector, unit_embedding
+from exemplar_server.errors import ExemplarError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from exemplar_server.core.embedder import Embedder
+
+Content = bytes | Vector | ExemplarError  # an image, an embedding, or what is wrong with the item
+
+
+async def embed_contents(
+    embedder: Embedder, tenant: str, contents: Sequence[Content], deadline: float, field: str
+) -> Embeddings:
+    """One embedding or error an item, in order; images go to the model together.
+
+    Errors name the item by its place in `field`, the request's list.
+    """
+    images = [content for content in contents if isinstance(content, bytes)]
+    embedded = await embedder.embed(tenant, images, deadline)
+    from_images = iter(embedded.items)
+    items: list[NDArray[np.float32] | ExemplarError] = []
+    for number, content in enumerate(contents):
+        if isinstance(content, bytes):
+            items.append(_located(f"{field}[{number}].image", next(from_images)))
+        elif isinstance(content, Vector):
+            vector = _unit_or_error(content, embedder)
+            items.append(_located(f"{field}[{number}].embedding", vector))
+        else:
+            items.append(content)
+    return Embeddings(items, embedded.timings)
+
+
+def _unit_or_error(vector: Vector, embedder: Embedder) -> NDArray[np.float32] | ExemplarError:
+    try:
+        return unit_embedding(vector, embedder.backbone)
+    except ExemplarError as error:
+        return error
+
+
+def _located(
+    path: str, item: NDArray[np.float32] | ExemplarError
+) -> NDArray[np.float32] | ExemplarError:
+    return type(item)(f"{path}: {item}") if isinstance(item, ExemplarError) else item
