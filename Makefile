@@ -53,7 +53,7 @@ proto-current: $(GENERATOR)/installed
 	diff -r --exclude=__init__.py --exclude=__pycache__ build/generated/exemplar/v1 client/exemplar/v1
 
 bench: $(BACKBONE) ## measure throughput and latency, write a dated report
-	$(BIN)/python tests/bench/embed.py --out tests/bench/results/$$(date -u +%F)-embed.md
+	PYTHONPATH=tests $(BIN)/python tests/bench/embed.py --out tests/bench/results/$$(date -u +%F)-embed.md
 
 clean: ## remove everything that was built
 	rm -rf $(VENV) $(GENERATOR) build dist

@@ -75,6 +75,7 @@ def settings(backbone_dir: Path, tmp_path: Path) -> Settings:
 @pytest.fixture
 def serving() -> Callable[[Settings], AbstractAsyncContextManager[Stubs]]:
     """Starts a server with the settings, and stops it at the end of the block."""
+
     @asynccontextmanager
     async def start(settings: Settings) -> AsyncIterator[Stubs]:
         options = [("grpc.max_send_message_length", -1), ("grpc.max_receive_message_length", -1)]

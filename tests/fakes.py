@@ -1,4 +1,4 @@
-"""Fakes of core's ports: small, honest, in memory. tests/contract proves them against the originals."""
+"""Fakes of core's ports: small, honest, in memory. tests/contract proves them honest."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from uuid import uuid4
 
 import numpy as np
 
-from exemplar_server.core.embedder import Backbone
+from exemplar_server.core.embedder import Backbone, Embeddings, Timings
 from exemplar_server.core.exemplars import (
     Change,
     Delta,
@@ -44,9 +44,7 @@ def support_set(revision=1, exemplar_count=0, **fields):
         "keep_images": True,
         "created": datetime(2026, 1, 1, tzinfo=UTC),
     }
-    return SupportSet(
-        revision=revision, exemplar_count=exemplar_count, **(defaults | fields)
-    )
+    return SupportSet(revision=revision, exemplar_count=exemplar_count, **(defaults | fields))
 
 
 def unit_rows(rng, rows, dim=DIM):
@@ -98,8 +96,6 @@ class FakeEmbedder:
     seen: list[bytes] = field(default_factory=list)
 
     async def embed(self, _tenant, images, _deadline):
-        from exemplar_server.core.embedder import Embeddings, Timings
-
         self.seen.extend(images)
         return Embeddings([_embedded(image) for image in images], Timings())
 
@@ -200,7 +196,9 @@ class FakeStore:
             del rows.exemplars[exemplar_id]
             rows.removed_at[exemplar_id] = rows.support_set.revision
         missing = NotFoundError("there is no such exemplar")
-        items = [ItemResult(i) if i in present else ItemResult.failed(missing) for i in exemplar_ids]
+        items = [
+            ItemResult(i) if i in present else ItemResult.failed(missing) for i in exemplar_ids
+        ]
         return self._answered(tenant, key, _change(rows, items))
 
     async def exemplars(self, support_set, listing):

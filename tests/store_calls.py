@@ -5,9 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from fakes import DIM, FINGERPRINT, TENANT, exemplar, once
-
 from exemplar_server.core.exemplars import Listing
+from fakes import DIM, FINGERPRINT, TENANT, exemplar, once
 
 if TYPE_CHECKING:
     from exemplar_server.core.ports import Store
@@ -42,9 +41,7 @@ class Calls:
             key=key or once("DeleteSupportSet"),
         )
 
-    async def add(
-        self, target, *exemplars, all_or_nothing=False, expected_revision=None, key=None
-    ):
+    async def add(self, target, *exemplars, all_or_nothing=False, expected_revision=None, key=None):
         return await self.store.add(
             self.tenant,
             target,

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import numpy as np
-from fakes import DIM, support_set, unit_rows
 from hypothesis import strategies as st
 
 from exemplar_server.core.exemplars import Delta
+from fakes import DIM, support_set, unit_rows
 
 # One step: how many rows to add, and which of the ids to remove (some gone, some never there).
 # Added ids are drawn, too, so that removed ones come back.
@@ -35,12 +35,11 @@ class Model:
         embeddings_ND = unit_rows(self._rng, len(new)).reshape(len(new), DIM)
         labels = [str(self._rng.choice(list("abc"))) for _ in new]
         self.rows.update(
-            (name, (label, row)) for name, label, row in zip(new, labels, embeddings_ND, strict=True)
+            (name, (label, row))
+            for name, label, row in zip(new, labels, embeddings_ND, strict=True)
         )
         self.revision += 1
-        return Delta(
-            self.support_set, frozenset(gone), tuple(new), tuple(labels), embeddings_ND
-        )
+        return Delta(self.support_set, frozenset(gone), tuple(new), tuple(labels), embeddings_ND)
 
     def nearest(self, query_D, k):
         """The (id, label) pairs of the k nearest rows, nearest first."""

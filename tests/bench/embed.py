@@ -31,6 +31,7 @@ from exemplar.v1 import embedding_pb2_grpc as rpc
 from exemplar_server.backends import images, onnx_backbone
 from exemplar_server.core.artifact import load_artifact
 from exemplar_server.core.limits import Limits
+from server_process import server_process
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -38,8 +39,6 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-sys.path.append(str(Path(__file__).parents[1]))
-from server_process import server_process
 
 CONCURRENCY = 16
 LIMITS = images.ImageLimits(Limits.image_bytes, Limits.image_pixels)
@@ -164,7 +163,7 @@ Python {platform.python_version()}.
 | p50 latency at concurrency 1, ms | {alone_ms:.2f} | {served_ms:.2f} | |
 | added p50 latency, ms | | {served_ms - alone_ms:.2f} | under 3 |
 
-In process: {len(in_process.loaded.sessions)} threads, each with a session of one thread, micro-batch 1.
+In process: {len(in_process.loaded.sessions)} threads, each with a session of one thread.
 The client shares the cores with the server: the ratio counts its work as the server's loss.
 """
 

@@ -2,11 +2,11 @@
 
 import numpy as np
 import pytest
-from fakes import BruteIndex, unit_rows
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from exemplar_server.backends.faiss_index import FlatIndex
+from fakes import BruteIndex, unit_rows
 
 pytestmark = pytest.mark.parametrize("build", [FlatIndex, BruteIndex])
 DIM = 16

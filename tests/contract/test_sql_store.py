@@ -5,9 +5,7 @@ import sqlite3
 
 import numpy as np
 import pytest
-from fakes import exemplar, retried
 from sqlalchemy.exc import DBAPIError
-from store_calls import Calls
 
 from exemplar_server.backends.sql_store import SqlStore
 from exemplar_server.errors import (
@@ -16,6 +14,8 @@ from exemplar_server.errors import (
     NotServingError,
     StoreUnavailableError,
 )
+from fakes import exemplar, retried
+from store_calls import Calls
 
 NO_LIMIT = 2**30
 
@@ -30,11 +30,6 @@ def store(url):
     opened = SqlStore(url)
     yield opened
     opened.close()
-
-
-@pytest.fixture
-def calls(store):
-    return Calls(store)
 
 
 async def written(store, sql):
@@ -108,7 +103,7 @@ async def test_a_second_reader_of_the_file_sees_what_was_acknowledged(tmp_path, 
 async def test_an_embedding_that_does_not_match_its_checksum_is_never_answered(calls, method):
     target = await calls.create()
     await calls.add(target, "a")
-    await written(calls.store, "UPDATE embedding SET \"values\" = zeroblob(16) RETURNING 1")
+    await written(calls.store, 'UPDATE embedding SET "values" = zeroblob(16) RETURNING 1')
     reading = calls.delta() if method == "delta" else calls.listed(target, embeddings=True)
     with pytest.raises(InternalError, match="checksum"):
         await reading
@@ -184,7 +179,9 @@ async def test_a_request_too_big_for_the_disk_costs_its_neighbors_nothing(calls)
 # Opening
 
 
-@pytest.mark.parametrize("wrong", ["postgresql://host/db", "sqlite://", "no url", "sqlite:////no/x"])
+@pytest.mark.parametrize(
+    "wrong", ["postgresql://host/db", "sqlite://", "no url", "sqlite:////no/x"]
+)
 def test_a_url_that_cannot_be_used_names_the_setting(wrong):
     with pytest.raises(ConfigurationError, match="EXEMPLAR_STORE_URL: "):
         SqlStore(wrong)

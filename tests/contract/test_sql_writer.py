@@ -15,7 +15,9 @@ def engine(tmp_path):
     made = create_engine(
         f"sqlite:///{tmp_path}/numbers.db", connect_args={"check_same_thread": False}
     )
-    event.listen(made, "connect", lambda connection, _: setattr(connection, "isolation_level", None))
+    event.listen(
+        made, "connect", lambda connection, _: setattr(connection, "isolation_level", None)
+    )
     event.listen(made, "begin", lambda connection: connection.exec_driver_sql("BEGIN IMMEDIATE"))
     with made.begin() as connection:
         connection.exec_driver_sql("CREATE TABLE number (value INTEGER PRIMARY KEY)")

@@ -1,4 +1,4 @@
-"""The default backbone through the whole service: its answers equal scikit-learn's and PyTorch's."""
+"""The default backbone through the whole service: its answers equal the references'."""
 
 from __future__ import annotations
 
@@ -9,8 +9,6 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from pictures import encoded
-from server_process import server_process
 from sklearn.neighbors import KNeighborsClassifier
 
 from exemplar import Client
@@ -19,6 +17,8 @@ from exemplar_server.core.limits import Limits
 from exemplar_training import backbones
 from exemplar_training.embedder import Embedder
 from exemplar_training.photos import labelled_photos
+from pictures import encoded
+from server_process import server_process
 
 BACKBONE = Path(__file__).parents[2] / "build/backbones/lite0/1"
 CROPS_A_PHOTO = 100

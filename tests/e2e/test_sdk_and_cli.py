@@ -9,10 +9,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from pictures import png
-from server_process import server_process
 
 from exemplar import AsyncClient, Client, FailedPreconditionError, NotFoundError
+from pictures import png
+from server_process import server_process
 
 EXEMPLAR = Path(sys.executable).with_name("exemplar")
 

@@ -2,7 +2,6 @@
 
 import numpy as np
 import pytest
-from fakes import support_set, unit_rows
 from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.neighbors import KNeighborsClassifier, NearestCentroid
@@ -12,6 +11,7 @@ from exemplar_server.core import heads
 from exemplar_server.core.classify import ClassifyOptions, classify
 from exemplar_server.core.exemplars import Delta
 from exemplar_server.core.snapshot import advance, empty
+from fakes import support_set, unit_rows
 
 DIM = 16
 similarities = st.floats(-1.0, 1.0, width=32)

@@ -38,4 +38,4 @@ def test_a_retry_keeps_the_largest_request():
     assert options["grpc.per_rpc_retry_buffer_size"] == CHANNEL_BYTES
     assert options["grpc.max_send_message_length"] == CHANNEL_BYTES
     retries = json.loads(options["grpc.service_config"])["methodConfig"][0]["retryPolicy"]
-    assert retries["retryableStatusCodes"] == ["UNAVAILABLE", "RESOURCE_EXHAUSTED"]
+    assert retries["retryableStatusCodes"] == ["UNAVAILABLE", "RESOURCE_EXHAUSTED", "CANCELLED"]

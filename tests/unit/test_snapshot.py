@@ -1,15 +1,17 @@
 """Snapshots: after any changes they answer like brute force over the live rows."""
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
-from fakes import DIM, BruteIndex, support_set, unit_rows
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from support_set_model import Model, histories
 
 from exemplar_server.backends.faiss_index import FlatIndex
 from exemplar_server.core.exemplars import Delta
 from exemplar_server.core.snapshot import advance, empty
+from fakes import DIM, BruteIndex, support_set, unit_rows
+from support_set_model import Model, histories
 
 QUERIES_QD = unit_rows(np.random.default_rng(7), 5)
 every_index = pytest.mark.parametrize("build", [FlatIndex, BruteIndex])
@@ -99,7 +101,7 @@ def test_a_snapshot_stays_as_it_was_after_an_advance(history):
 def test_each_segment_has_at_least_twice_the_rows_of_the_next(history):
     _, snapshot = replayed(history, BruteIndex)
     rows = segment_rows(snapshot)
-    assert all(larger >= 2 * smaller for larger, smaller in zip(rows, rows[1:], strict=False))
+    assert all(larger >= 2 * smaller for larger, smaller in pairwise(rows))
 
 
 @given(histories)

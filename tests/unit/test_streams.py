@@ -113,12 +113,10 @@ async def test_an_answer_does_not_wait_for_the_next_request():
 
 
 async def test_an_error_of_the_requests_is_raised_after_the_answers_before_it():
-    answers = []
+    stream = in_order(Requests(2, ConnectionError("client gone")).stream(), echo)
+    assert [await anext(stream), await anext(stream)] == [0, 1]
     with pytest.raises(ConnectionError, match="client gone"):
-        async with asyncio.timeout(10):
-            async for answer in in_order(Requests(2, ConnectionError("client gone")).stream(), echo):
-                answers.append(answer)
-    assert answers == [0, 1]
+        await asyncio.wait_for(anext(stream), 10)
 
 
 async def test_an_error_of_an_answer_is_raised_in_its_place_and_ends_the_others():

@@ -2,7 +2,6 @@
 
 import numpy as np
 import pytest
-from fakes import DIM, FINGERPRINT, FakeManifest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
@@ -10,6 +9,7 @@ from hypothesis.extra.numpy import arrays
 from exemplar_server.core.embedder import Backbone
 from exemplar_server.core.vectors import Vector, unit_embedding
 from exemplar_server.errors import FingerprintMismatchError, InvalidInputError
+from fakes import DIM, FINGERPRINT, FakeManifest
 
 BACKBONE = Backbone(FakeManifest(), "none")
 floats = st.floats(width=32, allow_nan=False, allow_infinity=False)
