@@ -76,7 +76,7 @@ def _emoji(client: Client, n_draws: int) -> Outcome:
     step(f"teaching {N_WAY} emoji, one Twemoji drawing each, and asking about OpenMoji's ...")
     show(first.asked, teach_and_ask(client, "first-draw", first))
     _map(client, draws.as_split(episodes[:MAP_EPISODES], images))
-    step(f"measuring {n_draws} draws of {N_WAY} emoji out of {len(images.labels)} ...")
+    step(f"measuring {n_draws} draws of {N_WAY} out of {len(emoji)} emoji ...")
     served = draws.served_accuracies(client, episodes, images)
     raw = draws.raw_accuracies(episodes, images)
     step(f"accuracy {percent(float(np.mean(served)))} +- {100 * draws.interval(served):.1f} (95 %)")

@@ -47,7 +47,7 @@ from exemplar_server.errors import ArtifactError, ConfigurationError
 from exemplar_server.settings import Settings, host_and_port
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Callable
 
 log = structlog.get_logger()
 
@@ -103,13 +103,16 @@ async def running(settings: Settings) -> AsyncIterator[dict[str, str]]:
         server = grpc.aio.server(interceptors=[interceptor], options=_options(settings))
         _register(server, service, settings, healthy)
         listen = _bind(server, settings)
-        metrics_listen = _expose(settings, service, interceptor, stack)
+        serving = asyncio.Event()
+        metrics_listen = _expose(settings, service, interceptor, serving.is_set, stack)
         await server.start()
+        serving.set()
         for name in ("", *SERVICES):
             await healthy.set(name, health_pb2.HealthCheckResponse.SERVING)
         try:
             yield {"listen": listen, "metrics_listen": metrics_listen}
         finally:
+            serving.clear()
             await healthy.enter_graceful_shutdown()
             await server.stop(settings.drain_seconds)
 
@@ -245,7 +248,11 @@ def _bind(server: grpc.aio.Server, settings: Settings) -> str:
 
 
 def _expose(
-    settings: Settings, service: Service, interceptor: CallInterceptor, stack: AsyncExitStack
+    settings: Settings,
+    service: Service,
+    interceptor: CallInterceptor,
+    is_serving: Callable[[], bool],
+    stack: AsyncExitStack,
 ) -> str:
     """Starts the metrics port; returns its address."""
     address = host_and_port(settings.metrics_listen)
@@ -262,7 +269,7 @@ def _expose(
             address,
             service.metrics,
             is_live=lambda: service.batcher.is_alive,
-            is_ready=lambda: service.batcher.is_alive,
+            is_ready=lambda: is_serving() and service.batcher.is_alive,
         )
     except OSError as error:
         raise ConfigurationError(

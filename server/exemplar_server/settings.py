@@ -6,8 +6,7 @@ import ipaddress
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
-from pydantic import AfterValidator, Field, ValidationError
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
 from exemplar_server.core.limits import Limits
 from exemplar_server.errors import ConfigurationError
@@ -35,10 +34,10 @@ def _checked_address(address: str) -> str:
 Address = Annotated[str, AfterValidator(_checked_address)]
 
 
-class Settings(BaseSettings):
+class Settings(BaseModel):
     """Every field is the environment variable EXEMPLAR_<FIELD IN CAPITALS>."""
 
-    model_config = SettingsConfigDict(env_prefix=PREFIX, frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid")
 
     # Where: HOST:PORT, port 0 takes a free one.
     listen: Address = "127.0.0.1:50051"
@@ -85,14 +84,15 @@ def read_settings(environment: Mapping[str, str]) -> Settings:
     Raises:
         ConfigurationError: names every variable that is unknown, wrong or unsafe, and what to do.
     """
-    known = {PREFIX + name.upper() for name in Settings.model_fields}
-    unknown = sorted(n for n in environment if n.startswith(PREFIX) and n not in known)
+    fields = {PREFIX + name.upper(): name for name in Settings.model_fields}
+    given = {name: value for name, value in environment.items() if name.startswith(PREFIX)}
+    unknown = sorted(given.keys() - fields.keys())
     if unknown:
         raise ConfigurationError(
-            f"unknown settings {', '.join(unknown)}: known are {', '.join(sorted(known))}"
+            f"unknown settings {', '.join(unknown)}: known are {', '.join(sorted(fields))}"
         )
     try:
-        settings = Settings()
+        settings = Settings.model_validate({fields[name]: v for name, v in given.items()})
     except ValidationError as error:
         lines = (
             f"{PREFIX}{str(e['loc'][0]).upper()}: {e['msg'].lower()}, got {e['input']!r}"

@@ -5,7 +5,9 @@ Labels are methods, codes and stages: never a tenant, whose number has no bound.
 
 from __future__ import annotations
 
+import socket
 import threading
+from socketserver import ThreadingMixIn
 from typing import TYPE_CHECKING, Any
 from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
 
@@ -19,6 +21,8 @@ if TYPE_CHECKING:
 # gRFC A66's latency buckets, in seconds, thinned to those that matter here.
 SECONDS = (0.001, 0.002, 0.004, 0.008, 0.016, 0.032, 0.065, 0.13, 0.25, 0.5, 1, 2, 5, 10, 30)
 BATCHES = (1, 2, 4, 8, 16, 32, 64)
+# How often the metrics port looks whether it shall stop: socketserver's own 0.5 delays every stop.
+POLL_SECONDS = 0.05
 
 
 class Metrics:
@@ -96,10 +100,12 @@ class MetricsServer:
             start(status, [("Content-Type", "text/plain")])
             return [status.encode()]
 
-        self._server = make_server(*address, answer, WSGIServer, _QuietHandler)
+        listener = _ListenerV6 if address[0].startswith("[") else _Listener
+        host = address[0].strip("[]")
+        self._server = make_server(host, address[1], answer, listener, _QuietHandler)
         self.port: int = self._server.server_port
         self._thread = threading.Thread(
-            target=self._server.serve_forever, name="metrics", daemon=True
+            target=self._server.serve_forever, args=(POLL_SECONDS,), name="metrics", daemon=True
         )
         self._thread.start()
 
@@ -109,8 +115,20 @@ class MetricsServer:
         self._thread.join()
 
 
+class _Listener(ThreadingMixIn, WSGIServer):
+    """A thread a connection: one that says nothing must not keep the probes waiting."""
+
+    daemon_threads = True
+
+
+class _ListenerV6(_Listener):
+    address_family = socket.AF_INET6
+
+
 class _QuietHandler(WSGIRequestHandler):
     """A scrape every few seconds is not worth a log line."""
+
+    timeout = 30  # seconds that a connection may say nothing
 
     def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - the base class's name
         pass
