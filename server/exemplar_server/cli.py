@@ -28,6 +28,10 @@ def main() -> None:
     except ExemplarError as error:
         print(f"exemplar-server: {error}", file=sys.stderr)
         raise SystemExit(1) from None
+    except ModuleNotFoundError as error:
+        advice = f"{error.name} is missing: pip install 'exemplar[server]'"
+        print(f"exemplar-server: {advice}", file=sys.stderr)
+        raise SystemExit(1) from None
 
 
 def _parser() -> argparse.ArgumentParser:

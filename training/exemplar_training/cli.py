@@ -7,7 +7,6 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from exemplar_server.core.artifact import MODEL_FILE
 from exemplar_server.errors import ExemplarError
 from exemplar_training.errors import TrainingError
 
@@ -28,6 +27,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         parsed.run(parsed)
     except (TrainingError, ExemplarError) as error:
         print(f"exemplar-train: {error}", file=sys.stderr)
+        return 1
+    except ModuleNotFoundError as error:
+        advice = f"{error.name} is missing: pip install 'exemplar[training]'"
+        print(f"exemplar-train: {advice}", file=sys.stderr)
         return 1
     return 0
 
@@ -69,7 +72,7 @@ def _export(parsed: argparse.Namespace) -> None:
         parsed.backbone, parsed.out, parsed.weights, parsed.name, parsed.version
     )
     artifact = export(request, lambda line: print(line, flush=True))
-    size = (artifact.directory / MODEL_FILE).stat().st_size
+    size = artifact.model_path.stat().st_size
     print(f"\nartifact     {artifact.directory}")
     print(f"fingerprint  {artifact.manifest.fingerprint}")
     print(f"dim          {artifact.manifest.dim}")
