@@ -48,6 +48,7 @@ from exemplar_server.settings import Settings, host_and_port
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
+    from pathlib import Path
 
 log = structlog.get_logger()
 
@@ -238,13 +239,22 @@ def _bind(server: grpc.aio.Server, settings: Settings) -> str:
         if settings.tls_certificate_file is None or settings.tls_key_file is None:
             port = server.add_insecure_port(settings.listen)
         else:
-            pair = (settings.tls_key_file.read_bytes(), settings.tls_certificate_file.read_bytes())
+            pair = _read_pair(settings.tls_key_file, settings.tls_certificate_file)
             port = server.add_secure_port(settings.listen, grpc.ssl_server_credentials([pair]))
-    except (RuntimeError, OSError) as error:
+    except RuntimeError as error:
         raise ConfigurationError(
             f"EXEMPLAR_LISTEN: cannot listen on {settings.listen}: is the port in use? ({error})"
         ) from error
     return f"{host}:{port}"
+
+
+def _read_pair(key_file: Path, certificate_file: Path) -> tuple[bytes, bytes]:
+    try:
+        return key_file.read_bytes(), certificate_file.read_bytes()
+    except OSError as error:
+        raise ConfigurationError(
+            f"EXEMPLAR_TLS_KEY_FILE, EXEMPLAR_TLS_CERTIFICATE_FILE: cannot be read: {error}"
+        ) from error
 
 
 def _expose(

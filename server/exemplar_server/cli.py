@@ -52,12 +52,13 @@ def _parser() -> argparse.ArgumentParser:
 def _serve(_: argparse.Namespace) -> None:
     for name, value in ONE_THREAD.items():
         os.environ.setdefault(name, value)
+    from exemplar_server.settings import read_settings  # noqa: PLC0415 - pydantic takes its time
+
+    settings = read_settings(os.environ)
     # Only now: these load FAISS, ONNX Runtime and gRPC.
     from exemplar_server.app import serve  # noqa: PLC0415 - after the environment is set
     from exemplar_server.edge.logs import configure_logs  # noqa: PLC0415 - as above
-    from exemplar_server.settings import read_settings  # noqa: PLC0415 - as above
 
-    settings = read_settings(os.environ)
     configure_logs()
     asyncio.run(serve(settings))
 

@@ -63,7 +63,10 @@ class SqlStore:
             with self._read_engine.begin() as connection:
                 self.epoch: str = connection.execute(select(schema.store.c.epoch)).scalar_one()
         except DBAPIError as error:
-            raise StoreUnavailableError(f"{path}: cannot open the store: {error.orig}") from error
+            raise StoreUnavailableError(
+                f"EXEMPLAR_STORE_URL: {path}: cannot open the store: {error.orig}: "
+                "expected a store of this server, or none in a folder that can be written"
+            ) from error
         self._writer = Writer(self._write_engine)
         self._readers = ThreadPoolExecutor(READERS, thread_name_prefix="store-reader")
 

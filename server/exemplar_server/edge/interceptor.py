@@ -84,7 +84,7 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
             call = Call(self._credentials.tenant(_metadata(context)), _deadline(context))
             facts["tenant"] = call.tenant
             yield call
-        except asyncio.CancelledError:
+        except (asyncio.CancelledError, GeneratorExit):  # the caller left, or did not read
             code = grpc.StatusCode.CANCELLED
             raise
         except Exception as error:

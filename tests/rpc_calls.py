@@ -1,0 +1,79 @@
+"""Requests about a support set of two exemplars, and their answers or refusals."""
+
+from operator import attrgetter
+
+import grpc
+import pytest
+
+from exemplar.v1 import classification_pb2 as classification
+from exemplar.v1 import embedding_pb2 as embedding
+from exemplar.v1 import map_pb2 as maps
+from exemplar.v1 import support_set_pb2 as sets
+from pictures import png
+
+IMAGES = [png(1), png(2)]
+EXEMPLARS = [
+    sets.NewExemplar(label=label, image=image, exemplar_id=label)
+    for label, image in zip("ab", IMAGES, strict=True)
+]
+QUERIES = [classification.Query(image=image) for image in IMAGES]
+METHODS = {
+    embedding.EmbedRequest: "embedding.Embed",
+    classification.ClassifyRequest: "classification.Classify",
+    maps.ComputeMapRequest: "maps.ComputeMap",
+    sets.CreateSupportSetRequest: "sets.CreateSupportSet",
+    sets.GetSupportSetRequest: "sets.GetSupportSet",
+    sets.ListSupportSetsRequest: "sets.ListSupportSets",
+    sets.DeleteSupportSetRequest: "sets.DeleteSupportSet",
+    sets.AddExemplarsRequest: "sets.AddExemplars",
+    sets.RemoveExemplarsRequest: "sets.RemoveExemplars",
+    sets.ListExemplarsRequest: "sets.ListExemplars",
+}
+
+
+def classify(support_set="set", queries=QUERIES, **options):
+    return classification.ClassifyRequest(support_set=support_set, queries=queries, **options)
+
+
+def add(support_set="set", exemplars=EXEMPLARS, **options):
+    return sets.AddExemplarsRequest(support_set=support_set, exemplars=exemplars, **options)
+
+
+def remove(support_set="set", exemplar_ids=("a",), **options):
+    return sets.RemoveExemplarsRequest(
+        support_set=support_set, exemplar_ids=exemplar_ids, **options
+    )
+
+
+def begun(server, request, **options):
+    """The call of any request."""
+    return attrgetter(METHODS[type(request)])(server)(request, **options)
+
+
+async def ask(server, request, **options):
+    """The answer to any request; a list of answers where they are a stream."""
+    call = begun(server, request, **options)
+    if isinstance(call, grpc.aio.UnaryStreamCall):
+        return [event async for event in call]
+    return await call
+
+
+async def refusal(server, request, **options):
+    """The status and message of a request that must fail."""
+    with pytest.raises(grpc.aio.AioRpcError) as refused:
+        await ask(server, request, **options)
+    return refused.value.code(), refused.value.details()
+
+
+async def prepare(server):
+    """Creates "set" with two exemplars, and "empty"."""
+    for name in ("set", "empty"):
+        await ask(server, sets.CreateSupportSetRequest(name=name))
+    await ask(server, add())
+
+
+async def goes_on(server):
+    """Whether a good call right after is answered rightly, and "set" is as it was prepared."""
+    answer = await ask(server, classify())
+    described = await ask(server, sets.GetSupportSetRequest(name="set"))
+    return [a.label for a in answer.answers] == ["a", "b"] and described.support_set.revision == 2
