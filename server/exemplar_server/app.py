@@ -156,14 +156,18 @@ async def _build(settings: Settings, stack: AsyncExitStack) -> Service:
         micro_batch=loaded.micro_batch,
     )
     metrics = Metrics()
-    batcher = MicroBatcher(loaded.sessions, loaded.micro_batch, metrics.micro_batch_images.observe)
-    batcher.start()
-    stack.push_async_callback(batcher.stop)
-    decode_threads = stack.enter_context(ThreadPoolExecutor(cores, thread_name_prefix="decode"))
     limits = images.ImageLimits(settings.image_bytes, settings.image_pixels)
-    decode = partial(images.decode, input_size=artifact.manifest.input_size, limits=limits)
+    decode_threads = stack.enter_context(ThreadPoolExecutor(cores, thread_name_prefix="decode"))
+    batcher = MicroBatcher(
+        loaded.sessions,
+        partial(images.decode, input_size=artifact.manifest.input_size, limits=limits),
+        loaded.micro_batch,
+        metrics.micro_batch_images.observe,
+        decode_threads.map if len(loaded.sessions) < cores else map,
+    )
+    stack.push_async_callback(batcher.stop)
     admission = Admission(settings.queue_images, settings.queue_bytes)
-    embedder = Embedder(loaded.backbone, decode, decode_threads, batcher, admission)
+    embedder = Embedder(loaded.backbone, batcher, admission)
     store = SqlStore(settings.store_url)
     stack.callback(store.close)
     cache = SnapshotCache(store, FlatIndex, settings.index_bytes)
@@ -175,7 +179,7 @@ async def _build(settings: Settings, stack: AsyncExitStack) -> Service:
     )
     metrics.watch(
         "exemplar_queue_images",
-        "Decoded images that wait for a session.",
+        "Images that wait for a session.",
         lambda: batcher.queue_length,
     )
     metrics.watch(

@@ -1,8 +1,6 @@
 """The embedder: every image gets its embedding or its error, and room is held meanwhile."""
 
 import asyncio
-import threading
-from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -12,125 +10,110 @@ from exemplar_server.core.embedder import Backbone, Embedder, Timings
 from exemplar_server.core.scheduler import Embedded
 from exemplar_server.errors import (
     DeadlineExceededError,
-    InternalError,
+    NotServingError,
     OverloadedError,
     UndecodableImageError,
 )
 from fakes import BAD_IMAGE, FakeManifest
 
 BACKBONE = Backbone(FakeManifest(), "none")
-MODEL_FAILS, LATE = 254, 253
-
-
-def decode(image):
-    if image == BAD_IMAGE:
-        raise UndecodableImageError("not a readable image")
-    return np.frombuffer(image, np.uint8)
+FAR = float("inf")
+BAD = UndecodableImageError("not a readable image")
 
 
 class FakeBatcher:
-    """Embeds an image as its first byte; waits for `gate`. The times it tells are that byte."""
+    """Embeds an image as its first byte, and tells times from it. A busy one does not answer."""
 
-    def __init__(self):
+    def __init__(self, *, is_busy=False):
+        self.is_busy = is_busy
         self.asked = []
-        self.gate = asyncio.Event()
-        self.gate.set()
+        self.answers = []
 
-    async def embed(self, tenant, image_HWC, deadline):
-        first = int(image_HWC[0])
-        self.asked.append((tenant, first, deadline))
-        await self.gate.wait()
-        if first == MODEL_FAILS:
-            raise InternalError("the model failed on this image")
-        if first == LATE:
-            raise DeadlineExceededError("deadline: passed")
-        return Embedded(np.array([first], np.float32), queue_ms=first, infer_ms=2 * first)
+    def submit(self, tenant, image):
+        self.asked.append((tenant, image))
+        self.answers.append(asyncio.get_running_loop().create_future())
+        if not self.is_busy:
+            result = BAD if image == BAD_IMAGE else np.array([image[0]], np.float32)
+            times = (0, 0, 0) if image == BAD_IMAGE else (image[0], 2 * image[0], 3 * image[0])
+            self.answers[-1].set_result(Embedded(result, *times))
+        return self.answers[-1]
 
-
-@pytest.fixture
-def threads():
-    with ThreadPoolExecutor(2, thread_name_prefix="decode") as pool:
-        yield pool
+    def answer(self):
+        for answer in self.answers:
+            answer.set_result(Embedded(np.zeros(1, np.float32), 0, 0, 0))
 
 
-def embedder(threads, batcher, admission=None, decode=decode):
-    return Embedder(BACKBONE, decode, threads, batcher, admission or Admission(100, 10_000))
+def embedder(batcher, admission=None):
+    return Embedder(BACKBONE, batcher, admission or Admission(100, 10_000))
 
 
-async def results(threads, *images):
-    embedded = await embedder(threads, FakeBatcher()).embed("tenant", images, 1.0)
-    return [i if isinstance(i, Exception) else i.tolist() for i in embedded.items]
+async def test_embeddings_come_in_the_order_of_the_images():
+    embedded = await embedder(FakeBatcher()).embed("tenant", [b"\x03", b"\x01", b"\x02"], FAR)
+    assert [item.tolist() for item in embedded.items] == [[3.0], [1.0], [2.0]]
 
 
-async def test_embeddings_come_in_the_order_of_the_images(threads):
-    assert await results(threads, b"\x03", b"\x01", b"\x02") == [[3.0], [1.0], [2.0]]
+async def test_an_image_that_fails_costs_only_itself():
+    embedded = await embedder(FakeBatcher()).embed("tenant", [b"\x01", BAD_IMAGE, b"\x02"], FAR)
+    first, failed, last = embedded.items
+    assert (first.tolist(), failed, last.tolist()) == ([1.0], BAD, [2.0])
 
 
-@pytest.mark.parametrize(
-    ("image", "error"),
-    [
-        (BAD_IMAGE, UndecodableImageError),
-        (bytes([MODEL_FAILS]), InternalError),
-        (bytes([LATE]), DeadlineExceededError),
-    ],
-)
-async def test_an_image_that_fails_costs_only_itself(threads, image, error):
-    first, failed, last = await results(threads, b"\x01", image, b"\x02")
-    assert (first, type(failed), last) == ([1.0], error, [2.0])
-
-
-async def test_no_images_need_no_model(threads):
+async def test_no_images_need_no_model():
     batcher = FakeBatcher()
-    embedded = await embedder(threads, batcher).embed("tenant", [], 1.0)
+    embedded = await embedder(batcher).embed("tenant", [], FAR)
     assert (embedded.items, embedded.timings, batcher.asked) == ([], Timings(), [])
 
 
-async def test_the_batcher_learns_tenant_and_deadline(threads):
+async def test_the_batcher_learns_the_tenant():
     batcher = FakeBatcher()
-    await embedder(threads, batcher).embed("tenant", [b"\x07"], 12.5)
-    assert batcher.asked == [("tenant", 7, 12.5)]
+    await embedder(batcher).embed("tenant", [b"\x07"], FAR)
+    assert batcher.asked == [("tenant", b"\x07")]
 
 
-async def test_timings_are_those_of_the_slowest_image_in_each_stage(threads):
-    embedded = await embedder(threads, FakeBatcher()).embed("t", [b"\x01", b"\x05", BAD_IMAGE], 1.0)
-    assert (embedded.timings.queue_ms, embedded.timings.infer_ms) == (5.0, 10.0)
-    assert embedded.timings.decode_ms > 0
+async def test_timings_are_those_of_the_slowest_image_in_each_stage():
+    embedded = await embedder(FakeBatcher()).embed("t", [b"\x01", b"\x05", BAD_IMAGE], FAR)
+    assert embedded.timings == Timings(queue_ms=5, decode_ms=10, infer_ms=15)
 
 
-async def test_images_are_decoded_on_the_decode_threads(threads):
-    names = []
-
-    def decode_and_tell(image):
-        names.append(threading.current_thread().name)
-        return decode(image)
-
-    await embedder(threads, FakeBatcher(), decode=decode_and_tell).embed("t", [b"\x01"], 1.0)
-    assert [name.rpartition("_")[0] for name in names] == ["decode"]
+async def test_a_passed_deadline_ends_the_call_and_its_images_in_the_queue():
+    batcher, admission = FakeBatcher(is_busy=True), Admission(100, 10_000)
+    passed = asyncio.get_running_loop().time() - 1
+    with pytest.raises(DeadlineExceededError, match="deadline: passed"):
+        await embedder(batcher, admission).embed("t", [b"1", b"2"], passed)
+    assert all(answer.cancelled() for answer in batcher.answers)
+    assert (admission.images, admission.bytes) == (0, 0)
 
 
-async def test_images_hold_their_room_until_they_are_embedded(threads):
-    batcher, admission = FakeBatcher(), Admission(100, 10_000)
-    batcher.gate.clear()
-    call = asyncio.ensure_future(embedder(threads, batcher, admission).embed("t", [b"12"], 1.0))
+async def test_a_stopped_model_fails_the_whole_call():
+    batcher = FakeBatcher(is_busy=True)
+    call = asyncio.ensure_future(embedder(batcher).embed("t", [b"1", b"2"], FAR))
+    await asyncio.sleep(0)  # one turn of the loop: the call begins
+    batcher.answers[0].set_exception(NotServingError("the model sessions were stopped"))
+    with pytest.raises(NotServingError):
+        await call
+
+
+async def test_images_hold_their_room_until_they_are_embedded():
+    batcher, admission = FakeBatcher(is_busy=True), Admission(100, 10_000)
+    call = asyncio.ensure_future(embedder(batcher, admission).embed("t", [b"12"], FAR))
     await asyncio.sleep(0)  # one turn of the loop: the call begins
     held = (admission.images, admission.bytes)
-    batcher.gate.set()
+    batcher.answer()
     await call
     assert (held, admission.images, admission.bytes) == ((1, 2), 0, 0)
 
 
-async def test_a_cancelled_call_gives_its_room_back(threads):
-    batcher, admission = FakeBatcher(), Admission(100, 10_000)
-    batcher.gate.clear()
-    call = asyncio.ensure_future(embedder(threads, batcher, admission).embed("t", [b"12"], 1.0))
+async def test_a_cancelled_call_gives_its_room_back():
+    batcher, admission = FakeBatcher(is_busy=True), Admission(100, 10_000)
+    call = asyncio.ensure_future(embedder(batcher, admission).embed("t", [b"12"], FAR))
     await asyncio.sleep(0)  # one turn of the loop: the call begins
     call.cancel()
     await asyncio.gather(call, return_exceptions=True)
     assert (admission.images, admission.bytes) == (0, 0)
 
 
-async def test_a_full_house_refuses_the_whole_request(threads):
+async def test_a_full_house_refuses_the_whole_request():
     batcher, admission = FakeBatcher(), Admission(2, 10_000)
     with admission.admit([b"x", b"y"]), pytest.raises(OverloadedError):
-        await embedder(threads, batcher, admission).embed("t", [b"\x01"], 1.0)
+        await embedder(batcher, admission).embed("t", [b"\x01"], FAR)
     assert batcher.asked == []

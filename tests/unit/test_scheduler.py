@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 
 import numpy as np
@@ -12,10 +13,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from exemplar_server.core.scheduler import MicroBatcher
-from exemplar_server.errors import DeadlineExceededError, InternalError, NotServingError
+from exemplar_server.errors import InternalError, NotServingError, UndecodableImageError
+from fakes import BAD_IMAGE
 
 POISON = 255
-FAR = float("inf")
 
 
 class FakeSession:
@@ -38,16 +39,23 @@ class FakeSession:
 
 
 class MiscountingSession(FakeSession):
-    """Answers with one embedding too few: the worker that meets it ends."""
+    """Answers with one embedding too few."""
 
     def run(self, images_BHWC):
         return super().run(images_BHWC)[1:]
 
 
+def decode(image):
+    if image == BAD_IMAGE:
+        raise UndecodableImageError("not a readable image")
+    if image == b"":
+        raise RuntimeError("secret of the decoder")
+    return np.full((1, 1, 1), image[0], np.uint8)
+
+
 @asynccontextmanager
-async def batching(*sessions, micro_batch=8, observe=lambda _: None):
-    batcher = MicroBatcher(sessions, micro_batch, observe)
-    batcher.start()
+async def batching(*sessions, micro_batch=8, observe=lambda _: None, map_images=map):
+    batcher = MicroBatcher(sessions, decode, micro_batch, observe, map_images)
     try:
         yield batcher
     finally:
@@ -61,20 +69,15 @@ async def busy(session):
     assert await asyncio.to_thread(session.entered.wait, 10)
 
 
-def image(number):
-    return np.full((1, 1, 1), number, np.uint8)
+def ask(batcher, number, tenant="a"):
+    return batcher.submit(tenant, bytes([number]))
 
 
-def ask(batcher, number, tenant="a", deadline=FAR):
-    return asyncio.ensure_future(batcher.embed(tenant, image(number), deadline))
-
-
-async def queued(batcher, *asked):
-    """Asks for the images (tenant, number); returns the tasks when all are in the queue."""
-    tasks = [ask(batcher, number, tenant) for tenant, number in asked]
-    await asyncio.sleep(0)  # one turn of the loop: each task runs up to its wait
+def queued(batcher, *asked):
+    """Asks for the images (tenant, number), which all wait."""
+    answers = [ask(batcher, number, tenant) for tenant, number in asked]
     assert batcher.queue_length == len(asked)
-    return tasks
+    return answers
 
 
 @asynccontextmanager
@@ -92,15 +95,15 @@ async def behind_a_running_image(session, micro_batch=8):
 async def test_a_lone_image_runs_at_once():
     session = FakeSession()
     async with batching(session) as batcher:
-        embedded = await batcher.embed("a", image(7), FAR)
-    assert embedded.embedding_D.tolist() == [7.0]
+        embedded = await ask(batcher, 7)
+    assert embedded.result.tolist() == [7.0]
     assert session.runs == [[7]]
 
 
 async def test_images_that_wait_run_together():
     session = FakeSession()
     async with behind_a_running_image(session) as batcher:
-        tasks = await queued(batcher, ("a", 1), ("a", 2), ("a", 3))
+        tasks = queued(batcher, ("a", 1), ("a", 2), ("a", 3))
         session.gate.set()
         await asyncio.gather(*tasks)
     assert session.runs == [[0], [1, 2, 3]]
@@ -109,7 +112,7 @@ async def test_images_that_wait_run_together():
 async def test_a_run_never_has_more_images_than_the_micro_batch():
     session = FakeSession()
     async with behind_a_running_image(session, micro_batch=2) as batcher:
-        tasks = await queued(batcher, *(("a", number) for number in range(1, 6)))
+        tasks = queued(batcher, *(("a", number) for number in range(1, 6)))
         session.gate.set()
         await asyncio.gather(*tasks)
     assert session.runs == [[0], [1, 2], [3, 4], [5]]
@@ -131,7 +134,7 @@ async def test_one_image_of_a_tenant_overtakes_a_hundred_of_another():
     session = FakeSession()
     async with behind_a_running_image(session, micro_batch=4) as batcher:
         crowd = [("a", number) for number in range(1, 101)]
-        tasks = await queued(batcher, *crowd, ("b", 200))
+        tasks = queued(batcher, *crowd, ("b", 200))
         session.gate.set()
         await asyncio.gather(*tasks)
     assert session.runs[1] == [1, 200, 2, 3]
@@ -141,7 +144,7 @@ async def test_tenants_take_turns():
     session = FakeSession()
     async with behind_a_running_image(session, micro_batch=6) as batcher:
         asked = [("a", 1), ("a", 2), ("a", 3), ("b", 11), ("b", 12), ("c", 21)]
-        tasks = await queued(batcher, *asked)
+        tasks = queued(batcher, *asked)
         session.gate.set()
         await asyncio.gather(*tasks)
     assert session.runs[1] == [1, 11, 21, 2, 12, 3]
@@ -150,7 +153,7 @@ async def test_tenants_take_turns():
 async def test_an_image_whose_caller_was_cancelled_is_not_run():
     session = FakeSession()
     async with behind_a_running_image(session) as batcher:
-        cancelled, kept = await queued(batcher, ("a", 1), ("a", 2))
+        cancelled, kept = queued(batcher, ("a", 1), ("a", 2))
         cancelled.cancel()
         await asyncio.gather(cancelled, return_exceptions=True)
         session.gate.set()
@@ -161,54 +164,83 @@ async def test_an_image_whose_caller_was_cancelled_is_not_run():
 async def test_a_queue_of_cancelled_images_leaves_the_session_free():
     session = FakeSession()
     async with behind_a_running_image(session) as batcher:
-        (cancelled,) = await queued(batcher, ("a", 1))
+        (cancelled,) = queued(batcher, ("a", 1))
         cancelled.cancel()
         session.gate.set()
-        embedded = await batcher.embed("a", image(3), FAR)
-    assert embedded.embedding_D.tolist() == [3.0]
+        embedded = await ask(batcher, 3)
+    assert embedded.result.tolist() == [3.0]
     assert session.runs == [[0], [3]]
 
 
 async def test_an_image_whose_caller_goes_while_it_runs_costs_the_others_nothing():
     session = FakeSession()
     async with behind_a_running_image(session) as batcher:
-        gone, kept = await queued(batcher, ("a", 1), ("a", 2))
+        gone, kept = queued(batcher, ("a", 1), ("a", 2))
         session.gate.set()
         gone.cancel()
-        assert (await kept).embedding_D.tolist() == [2.0]
-
-
-async def test_a_passed_deadline_raises_without_a_run():
-    session = FakeSession()
-    async with batching(session) as batcher:
-        with pytest.raises(DeadlineExceededError, match="deadline: passed"):
-            await batcher.embed("a", image(1), asyncio.get_running_loop().time() - 1)
-    assert session.runs == []
+        assert (await kept).result.tolist() == [2.0]
 
 
 async def test_a_poison_image_in_a_micro_batch_of_eight_costs_only_itself():
     session = FakeSession()
     async with behind_a_running_image(session) as batcher:
         numbers = [1, 2, 3, POISON, 5, 6, 7, 8]
-        tasks = await queued(batcher, *(("a", number) for number in numbers))
+        tasks = queued(batcher, *(("a", number) for number in numbers))
         session.gate.set()
-        outcomes = await asyncio.gather(*tasks, return_exceptions=True)
-    failed = [n for n, o in zip(numbers, outcomes, strict=True) if isinstance(o, InternalError)]
-    answered = [o.embedding_D[0] for o in outcomes if not isinstance(o, InternalError)]
+        results = [embedded.result for embedded in await asyncio.gather(*tasks)]
+    failed = [n for n, r in zip(numbers, results, strict=True) if isinstance(r, InternalError)]
+    answered = [r[0] for r in results if not isinstance(r, InternalError)]
     assert (failed, answered) == ([POISON], [1, 2, 3, 5, 6, 7, 8])
 
 
-async def test_the_models_words_do_not_reach_the_caller():
-    async with batching(FakeSession()) as batcher:
-        with pytest.raises(InternalError) as caught:
-            await batcher.embed("a", image(POISON), FAR)
-    assert "secret" not in str(caught.value)
+@pytest.mark.parametrize(
+    ("image", "error"),
+    [(BAD_IMAGE, UndecodableImageError), (b"", InternalError), (bytes([POISON]), InternalError)],
+)
+async def test_an_image_that_cannot_be_decoded_or_run_costs_only_itself(image, error):
+    session = FakeSession()
+    async with behind_a_running_image(session) as batcher:
+        failing, kept = batcher.submit("a", image), ask(batcher, 2)
+        session.gate.set()
+        failed = (await failing).result
+        assert (await kept).result.tolist() == [2.0]
+    assert isinstance(failed, error)
+    assert "secret" not in str(failed)
+
+
+async def test_images_that_cannot_be_decoded_need_no_run():
+    session = FakeSession()
+    async with batching(session) as batcher:
+        await batcher.submit("a", BAD_IMAGE)
+    assert session.runs == []
+
+
+async def test_a_micro_batch_is_decoded_on_the_threads_it_is_given():
+    decoding = ThreadPoolExecutor(1, thread_name_prefix="decode")
+    names = []
+
+    def map_on_threads(function, images):
+        def decode_and_tell(image):
+            names.append(threading.current_thread().name)
+            return function(image)
+
+        return decoding.map(decode_and_tell, images)
+
+    with decoding:
+        async with batching(FakeSession(), map_images=map_on_threads) as batcher:
+            await ask(batcher, 1)
+    assert names == ["decode_0"]
+
+
+async def test_a_run_with_too_few_embeddings_fails():
+    async with batching(MiscountingSession()) as batcher:
+        assert isinstance((await ask(batcher, 1)).result, InternalError)
 
 
 async def test_a_session_goes_on_after_a_failed_run():
     async with batching(FakeSession()) as batcher:
-        await asyncio.gather(batcher.embed("a", image(POISON), FAR), return_exceptions=True)
-        assert (await batcher.embed("a", image(1), FAR)).embedding_D.tolist() == [1.0]
+        await ask(batcher, POISON)
+        assert (await ask(batcher, 1)).result.tolist() == [1.0]
         assert batcher.is_alive
 
 
@@ -227,61 +259,65 @@ def test_every_caller_gets_the_embedding_of_its_own_image(asked, sessions, micro
 
     answers = asyncio.run(embed_all())
     ran = sorted(number for session in made for run in session.runs for number in run)
-    assert [a.embedding_D[0] for a in answers] == [number for _, number in asked]
+    assert [a.result[0] for a in answers] == [number for _, number in asked]
     assert ran == sorted(number for _, number in asked)
 
 
 async def test_the_size_of_every_run_is_observed():
     observed = []
     async with batching(FakeSession(), observe=observed.append) as batcher:
-        await batcher.embed("a", image(1), FAR)
+        await ask(batcher, 1)
     assert observed == [1]
 
 
 async def test_waiting_and_running_time_are_told_apart():
     session = FakeSession()
     async with behind_a_running_image(session) as batcher:
-        (task,) = await queued(batcher, ("a", 1))
+        (task,) = queued(batcher, ("a", 1))
         session.gate.set()
         embedded = await task
-    assert embedded.queue_ms > 0
-    assert embedded.infer_ms > 0
+    assert min(embedded.queue_ms, embedded.decode_ms, embedded.infer_ms) > 0
 
 
-async def test_a_batcher_is_alive_from_start_to_stop():
-    batcher = MicroBatcher([FakeSession()], 8)
-    before = batcher.is_alive
-    batcher.start()
-    running = batcher.is_alive
-    await batcher.stop()
-    assert (before, running, batcher.is_alive) == (False, True, False)
+async def test_a_batcher_is_alive_until_it_stops():
+    async with batching(FakeSession()) as batcher:
+        assert batcher.is_alive
+    assert not batcher.is_alive
 
 
-async def test_a_batcher_that_lost_a_worker_is_not_alive():
-    async with batching(MiscountingSession()) as batcher:
-        ask(batcher, 1)
-        await asyncio.wait(batcher._workers, timeout=10)  # noqa: SLF001 - what is_alive is about
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+async def test_a_batcher_that_lost_a_thread_is_not_alive_and_refuses():
+    def fail(_):
+        raise RuntimeError
+
+    async with batching(FakeSession(), observe=fail) as batcher:
+        with pytest.raises(NotServingError):
+            await asyncio.wait_for(ask(batcher, 1), 10)
+        await asyncio.to_thread(batcher._threads[0].join)  # noqa: SLF001 - what is_alive is about
         assert not batcher.is_alive
+        with pytest.raises(NotServingError):
+            ask(batcher, 2)
 
 
-async def test_stop_answers_waiting_and_running_images():
+async def test_stop_answers_the_running_image_and_refuses_the_waiting():
     session = FakeSession()
-    batcher = MicroBatcher([session], 8)
-    batcher.start()
+    batcher = MicroBatcher([session], decode, 8)
     session.gate.clear()
     running = ask(batcher, 0)
     await busy(session)
-    (waiting,) = await queued(batcher, ("a", 1))
+    (waiting,) = queued(batcher, ("a", 1))
+    stopping = asyncio.ensure_future(batcher.stop())
+    with pytest.raises(NotServingError):
+        await asyncio.wait_for(waiting, 10)
     session.gate.set()
-    await batcher.stop()
-    outcomes = await asyncio.wait_for(asyncio.gather(running, waiting, return_exceptions=True), 10)
-    assert [type(outcome) for outcome in outcomes] == [NotServingError, NotServingError]
+    await stopping
+    assert (await asyncio.wait_for(running, 10)).result.tolist() == [0.0]
 
 
 async def test_stop_leaves_no_thread_and_no_image_behind():
     session = FakeSession()
     async with batching(session) as batcher:
-        await batcher.embed("a", image(1), FAR)
+        await ask(batcher, 1)
     names = [thread.name for thread in threading.enumerate()]
     assert not [name for name in names if name.startswith("session-")]
     assert batcher.queue_length == 0
@@ -291,4 +327,4 @@ async def test_a_stopped_batcher_refuses_images():
     async with batching(FakeSession()) as batcher:
         pass
     with pytest.raises(NotServingError):
-        await asyncio.wait_for(batcher.embed("a", image(1), FAR), 10)
+        ask(batcher, 1)

@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 PROVIDERS = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider"}
 # On CPUs large batches are slower than small ones; a GPU gains up to some dozens.
 MICRO_BATCHES = {"cpu": (1, 2, 4, 8), "cuda": (1, 8, 16, 32, 64)}
+# One decodes its micro-batch while the other runs.
+GPU_SESSIONS = 2
 WARM_UP_RUNS = 5
 # A smaller micro-batch answers sooner: a larger one must be faster an image by more than the noise.
 WORTHWHILE_GAIN = 0.95
@@ -84,7 +86,7 @@ def load_backbone(artifact: Artifact, device: str, cores: int) -> LoadedBackbone
     """
     chosen = _device(device)
     provider = PROVIDERS[chosen]
-    count = cores if chosen == "cpu" else 1
+    count = cores if chosen == "cpu" else GPU_SESSIONS
     sessions = [OnnxSession(artifact.model_path, provider) for _ in range(count)]
     for session in sessions:
         _prove(session, artifact)

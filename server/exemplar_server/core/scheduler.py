@@ -1,77 +1,96 @@
 """The micro-batcher: merges waiting images of all tenants into runs of the model sessions.
 
 Work-conserving: no timer. A free session takes what waits, up to its micro-batch, round robin over
-tenants, so one tenant's thousand images delay another's single one by one micro-batch.
+tenants, so one tenant's thousand images delay another's single one by one micro-batch. The thread
+that took the images decodes and runs them: on a CPU, where it is a core's only one, another hand
+over costs more than it brings (tests/bench/results/2026-11-24-embed.md).
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
+import threading
 from collections import OrderedDict, deque
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
-from exemplar_server.errors import DeadlineExceededError, InternalError, NotServingError
+from exemplar_server.errors import ExemplarError, InternalError, NotServingError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
     from numpy.typing import NDArray
 
     from exemplar_server.core.ports import Session
 
+    Decoded = NDArray[np.uint8] | ExemplarError
+    Result = NDArray[np.float32] | ExemplarError
+
 log = logging.getLogger(__name__)
+
+
+class Map(Protocol):
+    """The builtin map, or an executor's, which decodes a micro-batch on several threads."""
+
+    def __call__(
+        self, function: Callable[[bytes], Decoded], images: Iterable[bytes], /
+    ) -> Iterable[Decoded]: ...
 
 
 @dataclass(frozen=True)
 class Embedded:
-    """One image's embedding, and what it waited and took."""
+    """One image's embedding (D,) or why there is none; what it waited, and what its run took."""
 
-    embedding_D: NDArray[np.float32]
+    result: Result
     queue_ms: float
+    decode_ms: float
     infer_ms: float
 
 
-@dataclass(eq=False)
+@dataclass(frozen=True, eq=False)
 class _Job:
-    image_HWC: NDArray[np.uint8]
-    deadline: float
+    image: bytes
     answer: asyncio.Future[Embedded]
-    arrived: float = field(default=0.0)
+    arrived: float
 
 
 class FairQueue:
-    """Jobs by tenant; `take` goes round the tenants. One event loop only."""
+    """Jobs by tenant; `take` goes round the tenants. Any thread may call it."""
 
     def __init__(self) -> None:
         self._jobs: OrderedDict[str, deque[_Job]] = OrderedDict()
-        self._is_waiting = asyncio.Event()
+        self._changed = threading.Condition()
+        self._is_closed = False
 
     def put(self, tenant: str, job: _Job) -> None:
-        self._jobs.setdefault(tenant, deque()).append(job)
-        self._is_waiting.set()
+        with self._changed:
+            self._jobs.setdefault(tenant, deque()).append(job)
+            self._changed.notify()
 
-    async def take(self, count: int, now: Callable[[], float]) -> list[_Job]:
-        """1 to `count` jobs whose callers still wait for them."""
-        while True:
-            await self._is_waiting.wait()
-            taken: list[_Job] = []
-            while self._jobs and len(taken) < count:
-                job = self._next()
-                if _is_wanted(job, now()):
-                    taken.append(job)
-            if not self._jobs:
-                self._is_waiting.clear()
-            if taken:
-                return taken
+    def take(self, count: int) -> list[_Job]:
+        """1 to `count` jobs whose callers still wait for them; none once the queue is closed."""
+        with self._changed:
+            while True:
+                self._changed.wait_for(lambda: self._jobs or self._is_closed)
+                if self._is_closed:
+                    return []
+                taken: list[_Job] = []
+                while self._jobs and len(taken) < count:
+                    job = self._next()
+                    if not job.answer.done():  # done: its caller was cancelled
+                        taken.append(job)
+                if taken:
+                    return taken
 
-    def drain(self) -> list[_Job]:
-        """Takes every job, wanted or not."""
-        return [self._next() for _ in range(len(self))]
+    def close(self) -> list[_Job]:
+        """Ends every `take`; the jobs that were not taken."""
+        with self._changed:
+            self._is_closed = True
+            self._changed.notify_all()
+            return [self._next() for _ in range(sum(map(len, self._jobs.values())))]
 
     def _next(self) -> _Job:
         tenant, jobs = self._jobs.popitem(last=False)
@@ -81,46 +100,37 @@ class FairQueue:
         return job
 
     def __len__(self) -> int:
-        return sum(map(len, self._jobs.values()))
-
-
-def _is_wanted(job: _Job, now: float) -> bool:
-    if job.answer.done():  # the caller was cancelled
-        return False
-    if now > job.deadline:
-        job.answer.set_exception(
-            DeadlineExceededError("deadline: passed while waiting in the queue")
-        )
-        return False
-    return True
-
-
-def _refuse(jobs: Sequence[_Job]) -> None:
-    for job in jobs:
-        if not job.answer.done():
-            job.answer.set_exception(NotServingError("the model sessions were stopped"))
+        with self._changed:
+            return sum(map(len, self._jobs.values()))
 
 
 class MicroBatcher:
-    """Runs each session on a thread of its own. One event loop only; `start` it there.
+    """Runs each session on a thread of its own, from construction to `stop`.
 
-    A failing run is halved until the images that cause it stand alone: the others succeed.
+    One event loop only, except what the threads do. An image that cannot be decoded, or fails the
+    model, costs only itself.
     """
 
     def __init__(
         self,
         sessions: Sequence[Session],
+        decode: Callable[[bytes], NDArray[np.uint8]],
         micro_batch: int,
         observe: Callable[[int], None] = lambda _: None,
+        map_images: Map = map,
     ) -> None:
-        self._sessions = sessions
+        self._decode = decode
         self._micro_batch = micro_batch
         self._observe = observe
+        self._map = map_images
         self._queue = FairQueue()
+        self._loop = asyncio.get_running_loop()
         self._threads = [
-            ThreadPoolExecutor(1, thread_name_prefix=f"session-{n}") for n in range(len(sessions))
+            threading.Thread(target=self._work, args=(session,), name=f"session-{n}", daemon=True)
+            for n, session in enumerate(sessions)
         ]
-        self._workers: list[asyncio.Task[None]] = []
+        for thread in self._threads:
+            thread.start()
 
     @property
     def queue_length(self) -> int:
@@ -128,71 +138,87 @@ class MicroBatcher:
 
     @property
     def is_alive(self) -> bool:
-        return bool(self._workers) and not any(worker.done() for worker in self._workers)
-
-    def start(self) -> None:
-        self._workers = [
-            asyncio.create_task(self._work(session, thread))
-            for session, thread in zip(self._sessions, self._threads, strict=True)
-        ]
+        return all(thread.is_alive() for thread in self._threads)
 
     async def stop(self) -> None:
-        """Ends the workers; callers that still wait get NotServingError."""
-        for worker in self._workers:
-            worker.cancel()
-        await asyncio.gather(*self._workers, return_exceptions=True)
-        _refuse(self._queue.drain())
+        """Ends the threads after the runs in hand; who waits for more gets NotServingError."""
+        _refuse(self._queue.close())
         for thread in self._threads:
-            thread.shutdown()
+            await asyncio.to_thread(thread.join)
 
-    async def embed(self, tenant: str, image_HWC: NDArray[np.uint8], deadline: float) -> Embedded:
-        """The embedding of one image. `deadline` is in seconds of the event loop's clock.
+    def submit(self, tenant: str, image: bytes) -> asyncio.Future[Embedded]:
+        """The image's embedding, later; cancel it when nobody waits for it any more.
 
         Raises:
-            DeadlineExceededError: it passed before a session was free.
-            InternalError: the model fails on this image.
-            NotServingError: the batcher was stopped, or lost a worker.
+            NotServingError: the batcher was stopped, or lost a thread. The future has it too.
         """
         if not self.is_alive:
             raise NotServingError("the model sessions are not running")
-        loop = asyncio.get_running_loop()
-        job = _Job(image_HWC, deadline, loop.create_future(), loop.time())
+        job = _Job(image, self._loop.create_future(), self._loop.time())
         self._queue.put(tenant, job)
-        return await job.answer
+        return job.answer
 
-    async def _work(self, session: Session, thread: ThreadPoolExecutor) -> None:
-        now = asyncio.get_running_loop().time
-        while True:
-            jobs = await self._queue.take(self._micro_batch, now)
-            self._observe(len(jobs))
-            try:
-                await self._run(session, thread, jobs)
-            finally:
-                _refuse(jobs)  # none is left, unless the worker ends here
-
-    async def _run(self, session: Session, thread: ThreadPoolExecutor, jobs: list[_Job]) -> None:
-        loop = asyncio.get_running_loop()
-        images_BHWC = np.stack([job.image_HWC for job in jobs])
-        started = loop.time()
+    def _work(self, session: Session) -> None:
+        jobs: list[_Job] = []
         try:
-            embeddings_BD = await loop.run_in_executor(thread, session.run, images_BHWC)
-        except Exception as error:  # noqa: BLE001 - whatever the model raises concerns these images only
-            await self._isolate(session, thread, jobs, error)
-            return
-        infer_ms = (loop.time() - started) * 1e3
-        for job, embedding_D in zip(jobs, embeddings_BD, strict=True):
-            if not job.answer.done():
-                queue_ms = (started - job.arrived) * 1e3
-                job.answer.set_result(Embedded(embedding_D, queue_ms, infer_ms))
+            while jobs := self._queue.take(self._micro_batch):
+                embedded = self._run(session, jobs)
+                self._loop.call_soon_threadsafe(_answer, jobs, embedded)
+        finally:  # no job is left here, unless this thread dies
+            self._loop.call_soon_threadsafe(_refuse, jobs)
 
-    async def _isolate(
-        self, session: Session, thread: ThreadPoolExecutor, jobs: list[_Job], error: Exception
-    ) -> None:
-        if len(jobs) > 1:
-            middle = len(jobs) // 2
-            await self._run(session, thread, jobs[:middle])
-            await self._run(session, thread, jobs[middle:])
-            return
-        log.error("model_run_failed", exc_info=error)
-        if not jobs[0].answer.done():
-            jobs[0].answer.set_exception(InternalError("the model failed on this image"))
+    def _run(self, session: Session, jobs: Sequence[_Job]) -> list[Embedded]:
+        """One answer a job, in order."""
+        started = self._loop.time()
+        decoded = list(self._map(self._decoded, [job.image for job in jobs]))
+        ready = self._loop.time()
+        images = [image_HWC for image_HWC in decoded if isinstance(image_HWC, np.ndarray)]
+        if images:
+            self._observe(len(images))
+        results = iter(_embeddings(session, images))
+        decode_ms, infer_ms = (ready - started) * 1e3, (self._loop.time() - ready) * 1e3
+        return [
+            Embedded(
+                next(results) if isinstance(image, np.ndarray) else image,
+                (started - job.arrived) * 1e3,
+                decode_ms,
+                infer_ms,
+            )
+            for job, image in zip(jobs, decoded, strict=True)
+        ]
+
+    def _decoded(self, image: bytes) -> Decoded:
+        try:
+            return self._decode(image)
+        except ExemplarError as error:
+            return error
+        except Exception as error:  # whatever decoding raises concerns this image only
+            log.error("decode_failed", exc_info=error)
+            return InternalError("decoding failed on this image")
+
+
+def _embeddings(session: Session, images: Sequence[NDArray[np.uint8]]) -> list[Result]:
+    """One result an image. A failing run is halved until the images that cause it stand alone."""
+    if not images:
+        return []
+    try:
+        embeddings_BD = session.run(np.stack(images))
+        return [embedding_D for embedding_D, _ in zip(embeddings_BD, images, strict=True)]
+    except Exception as error:  # whatever the model raises concerns these images only
+        if len(images) == 1:
+            log.error("model_run_failed", exc_info=error)
+            return [InternalError("the model failed on this image")]
+        middle = len(images) // 2
+        return _embeddings(session, images[:middle]) + _embeddings(session, images[middle:])
+
+
+def _answer(jobs: Sequence[_Job], embedded: Sequence[Embedded]) -> None:
+    for job, one in zip(jobs, embedded, strict=True):
+        if not job.answer.done():
+            job.answer.set_result(one)
+
+
+def _refuse(jobs: Sequence[_Job]) -> None:
+    for job in jobs:
+        if not job.answer.done():
+            job.answer.set_exception(NotServingError("the model sessions were stopped"))
