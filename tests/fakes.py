@@ -145,9 +145,10 @@ class FakeStore:
     async def get(self, tenant, name):
         return self._found(tenant, name).support_set
 
-    async def label_counts(self, support_set):
-        labels = [e.label for e in self._of(support_set.incarnation).exemplars.values()]
-        return {label: labels.count(label) for label in sorted(labels)}
+    async def describe(self, tenant, name):
+        rows = self._found(tenant, name)
+        labels = [e.label for e in rows.exemplars.values()]
+        return rows.support_set, {label: labels.count(label) for label in sorted(labels)}
 
     async def page(self, tenant, after, count):
         names = sorted(name for owner, name in self._rows if owner == tenant and name > after)
@@ -201,13 +202,14 @@ class FakeStore:
         ]
         return self._answered(tenant, key, _change(rows, items))
 
-    async def exemplars(self, support_set, listing):
+    async def exemplars(self, tenant, name, listing):
+        rows = self._found(tenant, name)
         found = [
             e
-            for _, e in sorted(self._of(support_set.incarnation).exemplars.items())
+            for _, e in sorted(rows.exemplars.items())
             if e.exemplar_id > listing.after and listing.label in {"", e.label}
         ]
-        return [
+        return rows.support_set, [
             replace(
                 e,
                 embedding_D=e.embedding_D if listing.embeddings else None,

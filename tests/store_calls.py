@@ -62,7 +62,13 @@ class Calls:
 
     async def listed(self, target, after="", count=1000, label="", **include):
         wanted = {"embeddings": False, "thumbnails": False} | include
-        return await self.store.exemplars(target, Listing(after, count, label, **wanted))
+        listing = Listing(after, count, label, **wanted)
+        of, found = await self.store.exemplars(self.tenant, target.name, listing)
+        assert of.incarnation == target.incarnation
+        return found
+
+    async def label_counts(self, name="set"):
+        return (await self.store.describe(self.tenant, name))[1]
 
     async def ids(self, name="set"):
         return [e.exemplar_id for e in await self.listed(await self.get(name))]

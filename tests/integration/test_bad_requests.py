@@ -198,3 +198,22 @@ async def test_an_odd_tenant_is_refused(server, tenant):
         f"x-exemplar-tenant: expected [A-Za-z0-9._-]{{1,64}}, got {tenant!r}",
     )
     assert await goes_on(server)
+
+
+async def raw(server, method, data):
+    """The status and message that bytes get which no stub would send."""
+    call = server.channel.stream_stream(f"/exemplar.v1.{method}")(iter([data]))
+    with pytest.raises(grpc.aio.AioRpcError) as refused:
+        await call.read()
+    return refused.value.code(), refused.value.details()
+
+
+@pytest.mark.parametrize(
+    "method", ["ClassificationService/Classify", "ClassificationService/StreamClassify"]
+)
+@pytest.mark.parametrize("data", [b"\xff\xff", b"\x0a\x02\xc3\x28"], ids=["cut", "no UTF-8"])
+async def test_bytes_that_are_no_message_are_refused(server, method, data):
+    status, message = await raw(server, method, data)
+    assert status == INVALID
+    assert message.startswith("request: expected this method's message, got bytes that are none")
+    assert await goes_on(server)

@@ -248,6 +248,7 @@ async def attempts(server, request):
 REQUESTS = [
     support_set_pb2.CreateSupportSetRequest(name="set"),
     add(exemplars=[support_set_pb2.NewExemplar(label="secret-label", image=IMAGES[0])]),
+    add(exemplars=[support_set_pb2.NewExemplar(label="secret-label\0")], all_or_nothing=True),
     classify(),
     classify("nowhere"),
     EMBED,

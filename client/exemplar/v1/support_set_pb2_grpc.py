@@ -28,8 +28,9 @@ if _version_not_supported:
 class SupportSetServiceStub(object):
     """Keeps each tenant's support sets. The tenant is known from the credential; no request names one.
 
-    Every mutation takes a `request_id`: a retry with the same one changes nothing and gets the first
-    answer again. An acknowledged mutation is on disk.
+    Every mutation takes a `request_id`: for 24 hours a retry with the same one changes nothing and gets
+    the first answer again (CreateSupportSet: the support set as it is now; NOT_FOUND once it was
+    deleted). An acknowledged mutation is on disk.
     """
 
     def __init__(self, channel):
@@ -78,8 +79,9 @@ class SupportSetServiceStub(object):
 class SupportSetServiceServicer(object):
     """Keeps each tenant's support sets. The tenant is known from the credential; no request names one.
 
-    Every mutation takes a `request_id`: a retry with the same one changes nothing and gets the first
-    answer again. An acknowledged mutation is on disk.
+    Every mutation takes a `request_id`: for 24 hours a retry with the same one changes nothing and gets
+    the first answer again (CreateSupportSet: the support set as it is now; NOT_FOUND once it was
+    deleted). An acknowledged mutation is on disk.
     """
 
     def CreateSupportSet(self, request, context):
@@ -181,8 +183,9 @@ def add_SupportSetServiceServicer_to_server(servicer, server):
 class SupportSetService(object):
     """Keeps each tenant's support sets. The tenant is known from the credential; no request names one.
 
-    Every mutation takes a `request_id`: a retry with the same one changes nothing and gets the first
-    answer again. An acknowledged mutation is on disk.
+    Every mutation takes a `request_id`: for 24 hours a retry with the same one changes nothing and gets
+    the first answer again (CreateSupportSet: the support set as it is now; NOT_FOUND once it was
+    deleted). An acknowledged mutation is on disk.
     """
 
     @staticmethod

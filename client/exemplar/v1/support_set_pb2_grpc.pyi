@@ -29,8 +29,9 @@ GRPC_VERSION: str
 class SupportSetServiceStub:
     """Keeps each tenant's support sets. The tenant is known from the credential; no request names one.
 
-    Every mutation takes a `request_id`: a retry with the same one changes nothing and gets the first
-    answer again. An acknowledged mutation is on disk.
+    Every mutation takes a `request_id`: for 24 hours a retry with the same one changes nothing and gets
+    the first answer again (CreateSupportSet: the support set as it is now; NOT_FOUND once it was
+    deleted). An acknowledged mutation is on disk.
     """
 
     @_typing.overload
@@ -58,8 +59,9 @@ class SupportSetServiceStub:
 class SupportSetServiceAsyncStub(SupportSetServiceStub):
     """Keeps each tenant's support sets. The tenant is known from the credential; no request names one.
 
-    Every mutation takes a `request_id`: a retry with the same one changes nothing and gets the first
-    answer again. An acknowledged mutation is on disk.
+    Every mutation takes a `request_id`: for 24 hours a retry with the same one changes nothing and gets
+    the first answer again (CreateSupportSet: the support set as it is now; NOT_FOUND once it was
+    deleted). An acknowledged mutation is on disk.
     """
 
     def __init__(self, channel: _aio.Channel) -> None: ...
@@ -83,8 +85,9 @@ class SupportSetServiceAsyncStub(SupportSetServiceStub):
 class SupportSetServiceServicer(metaclass=_abc_1.ABCMeta):
     """Keeps each tenant's support sets. The tenant is known from the credential; no request names one.
 
-    Every mutation takes a `request_id`: a retry with the same one changes nothing and gets the first
-    answer again. An acknowledged mutation is on disk.
+    Every mutation takes a `request_id`: for 24 hours a retry with the same one changes nothing and gets
+    the first answer again (CreateSupportSet: the support set as it is now; NOT_FOUND once it was
+    deleted). An acknowledged mutation is on disk.
     """
 
     @_abc_1.abstractmethod

@@ -89,10 +89,12 @@ class SqlStore:
         key: RequestKey,
     ) -> SupportSet:
         space = sql_changes.Space(backbone, fingerprint, dim)
-        await self._write(
-            lambda c: sql_changes.create(c, tenant, name, space, keep_images=keep_images, key=key)
-        )
-        return await self.get(tenant, name)
+
+        def create_now(connection: Connection) -> SupportSet:
+            sql_changes.create(connection, tenant, name, space, keep_images=keep_images, key=key)
+            return sql_queries.support_set(connection, tenant, name)
+
+        return await self._write(create_now)
 
     async def delete(
         self, tenant: str, name: str, *, expected_revision: int | None, key: RequestKey
@@ -144,14 +146,24 @@ class SqlStore:
     async def get(self, tenant: str, name: str) -> SupportSet:
         return await self._read(lambda c: sql_queries.support_set(c, tenant, name))
 
-    async def label_counts(self, support_set: SupportSet) -> dict[str, int]:
-        return await self._read(lambda c: sql_queries.label_counts(c, support_set))
+    async def describe(self, tenant: str, name: str) -> tuple[SupportSet, dict[str, int]]:
+        def describe_now(connection: Connection) -> tuple[SupportSet, dict[str, int]]:
+            found = sql_queries.support_set(connection, tenant, name)
+            return found, sql_queries.label_counts(connection, found)
+
+        return await self._read(describe_now)
 
     async def page(self, tenant: str, after: str, count: int) -> list[SupportSet]:
         return await self._read(lambda c: sql_queries.page(c, tenant, after, count))
 
-    async def exemplars(self, support_set: SupportSet, listing: Listing) -> list[Exemplar]:
-        return await self._read(lambda c: sql_queries.exemplars(c, support_set, listing))
+    async def exemplars(
+        self, tenant: str, name: str, listing: Listing
+    ) -> tuple[SupportSet, list[Exemplar]]:
+        def list_now(connection: Connection) -> tuple[SupportSet, list[Exemplar]]:
+            found = sql_queries.support_set(connection, tenant, name)
+            return found, sql_queries.exemplars(connection, found, listing)
+
+        return await self._read(list_now)
 
     async def delta(self, tenant: str, name: str, incarnation: str, revision: int) -> Delta:
         return await self._read(lambda c: sql_queries.delta(c, tenant, name, incarnation, revision))

@@ -75,8 +75,8 @@ class Store(Protocol):
         """Without its label counts."""
         ...
 
-    async def label_counts(self, support_set: SupportSet) -> dict[str, int]:
-        """Exemplars a label, by label."""
+    async def describe(self, tenant: str, name: str) -> tuple[SupportSet, dict[str, int]]:
+        """The support set, and its exemplars a label by label, of one moment."""
         ...
 
     async def page(self, tenant: str, after: str, count: int) -> list[SupportSet]:
@@ -118,8 +118,13 @@ class Store(Protocol):
         key: RequestKey,
     ) -> Change: ...
 
-    async def exemplars(self, support_set: SupportSet, listing: Listing) -> list[Exemplar]:
-        """The listed exemplars, by id; images where thumbnails are asked for."""
+    async def exemplars(
+        self, tenant: str, name: str, listing: Listing
+    ) -> tuple[SupportSet, list[Exemplar]]:
+        """The support set and the listed exemplars by id, of one moment.
+
+        With their images where thumbnails are asked for.
+        """
         ...
 
     async def delta(self, tenant: str, name: str, incarnation: str, revision: int) -> Delta:

@@ -130,9 +130,9 @@ class SupportSets:
         self, tenant: str, name: str, min_revision: int
     ) -> tuple[SupportSet, dict[str, int]]:
         """The support set and its exemplars a label."""
-        support_set = await self._store.get(tenant, name)
+        support_set, label_counts = await self._store.describe(tenant, name)
         support_set.check_reached(min_revision)
-        return support_set, await self._store.label_counts(support_set)
+        return support_set, label_counts
 
     async def page(self, tenant: str, after: str, count: int) -> Page[SupportSet]:
         found = await self._store.page(tenant, after, count + 1)
@@ -143,9 +143,9 @@ class SupportSets:
         self, tenant: str, name: str, listing: Listing, min_revision: int
     ) -> Listed:
         """A page of exemplars by id."""
-        support_set = await self._store.get(tenant, name)
+        more = replace(listing, count=listing.count + 1)
+        support_set, found = await self._store.exemplars(tenant, name, more)
         support_set.check_reached(min_revision)
-        found = await self._store.exemplars(support_set, replace(listing, count=listing.count + 1))
         is_last = len(found) <= listing.count
         page = found[: listing.count]
         token = "" if is_last else page[-1].exemplar_id

@@ -10,19 +10,24 @@ import asyncio
 import time
 import uuid
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import grpc
 import structlog
+from google.protobuf.message import DecodeError
 
 from exemplar_server.core.support_sets import Call
 from exemplar_server.edge import status
+from exemplar_server.errors import InvalidInputError
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
 
     from exemplar_server.edge.credentials import Credentials
     from exemplar_server.edge.metrics import Metrics
+
+    Read = Callable[[Any], Any]  # from what the wire brings to what a servicer takes
 
 log = structlog.get_logger()
 
@@ -53,23 +58,21 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
         answers = "stream" if handler.response_streaming else "unary"
         make = getattr(grpc, f"{kind}_{answers}_rpc_method_handler")
         inner = getattr(handler, f"{kind}_{answers}")
-        return make(
-            wrap(method, inner),
-            request_deserializer=handler.request_deserializer,
-            response_serializer=handler.response_serializer,
-        )
+        read = partial(_each_parsed if handler.request_streaming else _parsed, handler)
+        # No deserializer: gRPC would answer its failures with UNKNOWN and Python's words.
+        return make(wrap(method, inner, read), response_serializer=handler.response_serializer)
 
-    def _unary(self, method: str, inner: Callable[..., Awaitable[Any]]) -> Any:
-        async def handle(request: Any, context: Any) -> Any:
+    def _unary(self, method: str, inner: Callable[..., Awaitable[Any]], read: Read) -> Any:
+        async def handle(data: Any, context: Any) -> Any:
             async with self._call(method, context) as call:
-                return await inner(request, call)
+                return await inner(read(data), call)
 
         return handle
 
-    def _stream(self, method: str, inner: Callable[..., AsyncIterator[Any]]) -> Any:
-        async def handle(request: Any, context: Any) -> AsyncIterator[Any]:
+    def _stream(self, method: str, inner: Callable[..., AsyncIterator[Any]], read: Read) -> Any:
+        async def handle(data: Any, context: Any) -> AsyncIterator[Any]:
             async with self._call(method, context) as call:
-                async for answer in inner(request, call):
+                async for answer in inner(read(data), call):
                     yield answer
 
         return handle
@@ -89,7 +92,8 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
             raise
         except Exception as error:
             code = status.status_of(error)
-            facts["error"] = str(error)
+            # A message about the caller's input repeats it, and the log must not.
+            facts["error"] = error.reason if isinstance(error, InvalidInputError) else str(error)
             if code is grpc.StatusCode.INTERNAL:
                 log.exception("call_failed", **facts)
             await context.abort(code, status.message_of(error), status.trailers_of(error))
@@ -98,6 +102,21 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
             seconds = time.perf_counter() - started
             self._metrics.call_seconds.labels(method, code.name).observe(seconds)
             log.info("call", code=code.name, duration_ms=round(seconds * 1e3, 2), **facts)
+
+
+def _parsed(handler: Any, data: bytes) -> Any:
+    try:
+        return handler.request_deserializer(data)
+    except DecodeError as error:
+        raise InvalidInputError(
+            "request: expected this method's message, got bytes that are none: "
+            "are the stubs made from proto/exemplar/v1?"
+        ) from error
+
+
+async def _each_parsed(handler: Any, source: AsyncIterator[bytes]) -> AsyncIterator[Any]:
+    async for data in source:
+        yield _parsed(handler, data)
 
 
 def _metadata(context: Any) -> dict[str, str]:
