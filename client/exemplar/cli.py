@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import sys
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
@@ -32,7 +33,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     command: Command = options.command
     try:
         with _client(options) as client:
-            return command(client, options)
+            code = command(client, options)
+        sys.stdout.flush()
+        return code
+    except BrokenPipeError:  # `exemplar ... | head`: whoever read has enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
     except (ExemplarError, OSError) as error:
         print(f"exemplar: {error}", file=sys.stderr)
         return 1

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -129,3 +130,12 @@ def test_the_command_line_says_what_is_wrong_in_one_line(address):
     assert failed.returncode == 1
     assert failed.stderr.count("\n") == 1
     assert "nowhere" in failed.stderr
+
+
+def test_the_command_line_ends_quietly_when_its_reader_has_enough(address):
+    reading, writing = os.pipe()
+    os.close(reading)
+    with open(writing, "wb") as closed:  # noqa: PTH123 - a descriptor, not a path
+        command = [EXEMPLAR, "--server", address, "info"]
+        done = subprocess.run(command, stdout=closed, stderr=subprocess.PIPE, check=False)
+    assert (done.returncode, done.stderr) == (1, b"")
