@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from exemplar_training.backbones import Backbone
 
 # The smallest norm that is divided by. An untrained network gives norms near 1e-14, which the
-# usual floor of 1e-9 would leave far from unit length (guides/assets.md).
+# usual floor of 1e-9 would leave far from unit length.
 _SMALLEST_NORM = 1e-30
 _SQUARE_ROOT = 0.5
 

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from exemplar_training.embedder import Embedder
 
 BATCHES = (1, 5, 64)
-PARITY_COSINE = 0.9999  # fp32 (DESIGN: the backbone artifact)
+PARITY_COSINE = 0.9999  # fp32 weights
 VERSION = str(onnxruntime.__version__)
 _UNIT_TOLERANCE = 1e-3
 

@@ -24,7 +24,7 @@ MANIFEST_FILE = "manifest.json"
 FORMAT = 1
 GOLDEN_COUNT = 3  # of golden_images
 
-# Cosine that the golden images must reach at start, by precision of the weights (DESIGN: Artifact).
+# Cosine that the golden images must reach at start, by precision of the weights.
 GOLDEN_COSINE = {"fp32": 0.9999, "fp16": 0.999, "int8": 0.99}
 
 

@@ -1,0 +1,1 @@
+"""Labelled images: what holds them, where they lie, how they get there."""
