@@ -1,0 +1,1 @@
+"""Domain adaptation: what is added to training when labels exist in another domain only."""
