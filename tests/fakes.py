@@ -112,6 +112,7 @@ class _Rows:
 
     support_set: SupportSet
     exemplars: dict[str, Exemplar] = field(default_factory=dict)
+    images: dict[str, bytes] = field(default_factory=dict)
     removed_at: dict[str, int] = field(default_factory=dict)
 
 
@@ -185,6 +186,8 @@ class FakeStore:
         _grow(rows, len(new))
         for e in new:
             rows.exemplars[e.exemplar_id] = _stored(e, rows.support_set)
+            if rows.exemplars[e.exemplar_id].has_image:
+                rows.images[e.exemplar_id] = e.image
         return self._answered(tenant, key, _change(rows, items))
 
     async def remove(self, tenant, name, exemplar_ids, *, expected_revision, key):
@@ -195,6 +198,7 @@ class FakeStore:
         _grow(rows, -len(present))
         for exemplar_id in present:
             del rows.exemplars[exemplar_id]
+            rows.images.pop(exemplar_id, None)
             rows.removed_at[exemplar_id] = rows.support_set.revision
         missing = NotFoundError("there is no such exemplar")
         items = [
@@ -210,11 +214,7 @@ class FakeStore:
             if e.exemplar_id > listing.after and listing.label in {"", e.label}
         ]
         return rows.support_set, [
-            replace(
-                e,
-                embedding_D=e.embedding_D if listing.embeddings else None,
-                image=e.image if listing.thumbnails else None,
-            )
+            replace(e, embedding_D=e.embedding_D if listing.embeddings else None)
             for e in found[: listing.count]
         ]
 
@@ -233,9 +233,8 @@ class FakeStore:
         )
 
     async def images(self, incarnation, exemplar_ids):
-        kept = self._of(incarnation).exemplars
-        found = {i: kept[i].image for i in exemplar_ids if i in kept}
-        return {i: image for i, image in found.items() if image is not None}
+        kept = self._of(incarnation).images
+        return {i: kept[i] for i in exemplar_ids if i in kept}
 
     def _found(self, tenant, name, expected_revision=None):
         rows = self._rows.get((tenant, name))
@@ -279,15 +278,14 @@ def _grow(rows, growth):
 
 
 def _stored(new, target):
-    image = new.image if target.keep_images else None
+    has_image = target.keep_images and new.image is not None
     return Exemplar(
         new.exemplar_id,
         new.label,
         new.metadata,
         target.revision,
-        image is not None,
+        has_image,
         new.embedding_D,
-        image,
     )
 
 

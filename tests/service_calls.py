@@ -5,8 +5,9 @@ from __future__ import annotations
 import numpy as np
 
 from exemplar_server.core.classify import ClassifyOptions
+from exemplar_server.core.contents import Labelled
 from exemplar_server.core.snapshot_cache import SnapshotCache
-from exemplar_server.core.support_sets import Call, Labelled, SupportSets
+from exemplar_server.core.support_sets import Call, SupportSets
 from exemplar_server.core.thumbnails import Thumbnails
 from exemplar_server.core.vectors import Vector
 from fakes import DIM, FINGERPRINT, TENANT, BruteIndex, FakeEmbedder, FakeStore, once
@@ -22,7 +23,7 @@ class Service:
         self.store = store or FakeStore()
         self.embedder = embedder or FakeEmbedder()
         self.cache = SnapshotCache(self.store, BruteIndex, index_bytes)
-        thumbnails = Thumbnails(bytes.upper)
+        thumbnails = Thumbnails(self.store, bytes.upper)
         self.sets = SupportSets(self.store, self.cache, [self.embedder], thumbnails)
 
     async def create(self, name="set", backbone="", *, keep_images=True):

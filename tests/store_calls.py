@@ -60,9 +60,8 @@ class Calls:
             key=key or once("RemoveExemplars"),
         )
 
-    async def listed(self, target, after="", count=1000, label="", **include):
-        wanted = {"embeddings": False, "thumbnails": False} | include
-        listing = Listing(after, count, label, **wanted)
+    async def listed(self, target, after="", count=1000, label="", *, embeddings=False):
+        listing = Listing(after, count, label, embeddings)
         of, found = await self.store.exemplars(self.tenant, target.name, listing)
         assert of.incarnation == target.incarnation
         return found

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import signal
+import ssl
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
@@ -28,7 +29,7 @@ from exemplar_server.backends.faiss_index import FlatIndex
 from exemplar_server.backends.sql_store import SqlStore
 from exemplar_server.backends.tsne import TsneProcesses
 from exemplar_server.core.admission import Admission
-from exemplar_server.core.artifact import MANIFEST_FILE, Artifact, load_artifact
+from exemplar_server.core.artifact import find_artifact
 from exemplar_server.core.embedder import Embedder
 from exemplar_server.core.maps import Maps
 from exemplar_server.core.scheduler import MicroBatcher
@@ -43,7 +44,7 @@ from exemplar_server.edge.map_service import MapServicer
 from exemplar_server.edge.metrics import Metrics, MetricsServer
 from exemplar_server.edge.server_service import ServerServicer
 from exemplar_server.edge.support_set_service import SupportSetServicer
-from exemplar_server.errors import ArtifactError, ConfigurationError
+from exemplar_server.errors import ConfigurationError
 from exemplar_server.settings import Settings, host_and_port
 
 if TYPE_CHECKING:
@@ -118,33 +119,8 @@ async def running(settings: Settings) -> AsyncIterator[dict[str, str]]:
             await server.stop(settings.drain_seconds)
 
 
-def find_artifact(settings: Settings) -> Artifact:
-    """The verified artifact that EXEMPLAR_BACKBONE_DIR and EXEMPLAR_BACKBONE name.
-
-    Raises:
-        ArtifactError: there is none, or it does not match its manifest.
-        ConfigurationError: there are several and none is chosen.
-    """
-    root = settings.backbone_dir
-    found = sorted(root.glob(f"*/*/{MANIFEST_FILE}"), key=lambda p: (len(p.parent.name), str(p)))
-    if (root / MANIFEST_FILE).is_file():
-        found = [root / MANIFEST_FILE]
-    if not found:
-        raise ArtifactError(
-            f"EXEMPLAR_BACKBONE_DIR: {root}: no backbone there: build one with "
-            f"'exemplar-train export --backbone lite0 --out {root}'"
-        )
-    chosen = [p.parent for p in found if settings.backbone in {"", p.parents[1].name}]
-    names = sorted({p.parents[1].name for p in found})
-    if not chosen or (not settings.backbone and len(names) > 1):
-        raise ConfigurationError(
-            f"EXEMPLAR_BACKBONE: expected one of {', '.join(names)}, got {settings.backbone!r}"
-        )
-    return load_artifact(chosen[-1])  # the newest version
-
-
 async def _build(settings: Settings, stack: AsyncExitStack) -> Service:
-    artifact = find_artifact(settings)
+    artifact = find_artifact(settings.backbone_dir, settings.backbone)
     cores = settings.cores or onnx_backbone.available_cores()
     loaded = await asyncio.to_thread(onnx_backbone.load_backbone, artifact, settings.device, cores)
     log.info(
@@ -171,9 +147,9 @@ async def _build(settings: Settings, stack: AsyncExitStack) -> Service:
     store = SqlStore(settings.store_url)
     stack.callback(store.close)
     cache = SnapshotCache(store, FlatIndex, settings.index_bytes)
-    thumbnails = Thumbnails(partial(images.thumbnail, limits=limits))
+    thumbnails = Thumbnails(store, partial(images.thumbnail, limits=limits))
     support_sets = SupportSets(store, cache, [embedder], thumbnails)
-    maps = Maps(TsneProcesses(settings.map_workers), store, thumbnails, settings.map_points)
+    maps = Maps(TsneProcesses(settings.map_workers), thumbnails, settings.map_points)
     metrics.watch(
         "exemplar_admitted_images", "Images between arrival and answer.", lambda: admission.images
     )
@@ -254,11 +230,15 @@ def _bind(server: grpc.aio.Server, settings: Settings) -> str:
 
 def _read_pair(key_file: Path, certificate_file: Path) -> tuple[bytes, bytes]:
     try:
-        return key_file.read_bytes(), certificate_file.read_bytes()
-    except OSError as error:
+        pair = key_file.read_bytes(), certificate_file.read_bytes()
+        # gRPC says only that it cannot listen where the two are not a pair.
+        ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(certificate_file, key_file)
+    except OSError as error:  # an SSLError is one
         raise ConfigurationError(
-            f"EXEMPLAR_TLS_KEY_FILE, EXEMPLAR_TLS_CERTIFICATE_FILE: cannot be read: {error}"
+            "EXEMPLAR_TLS_KEY_FILE, EXEMPLAR_TLS_CERTIFICATE_FILE: "
+            f"expected a key and its certificate as PEM: {error}"
         ) from error
+    return pair
 
 
 def _expose(

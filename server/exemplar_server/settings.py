@@ -56,7 +56,7 @@ class Settings(BaseModel):
     insecure: bool = False
     reflection: bool = True
 
-    # How much at once.
+    # How much at once; one tenant may fill half of the queue.
     queue_images: Positive = 1024
     queue_bytes: Positive = 256 * 2**20
     index_bytes: Positive = 2**30

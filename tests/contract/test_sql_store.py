@@ -51,8 +51,9 @@ async def limit_to(store, more_pages):
 async def content(calls):
     """Everything that a caller can read of the support set, comparable."""
     target = await calls.get()
-    listed = await calls.listed(target, embeddings=True, thumbnails=True)
-    return target, [(e.exemplar_id, e.label, e.embedding_D.tobytes(), e.image) for e in listed]
+    listed = await calls.listed(target, embeddings=True)
+    images = await calls.store.images(target.incarnation, [e.exemplar_id for e in listed])
+    return target, images, [(e.exemplar_id, e.label, e.embedding_D.tobytes()) for e in listed]
 
 
 @pytest.mark.parametrize(

@@ -65,6 +65,16 @@ REFUSED = {
         INVALID,
         "exemplar_ids: expected 1..1000, got 1001",
     ),
+    "an odd id to remove": (
+        remove(exemplar_ids=["a", "../x"]),
+        INVALID,
+        f"exemplar_ids[1]: {NAME} '../x'",
+    ),
+    "a backbone of 20,000 characters": (
+        embedding.EmbedRequest(images=IMAGES, backbone="b" * 20_000),
+        INVALID,
+        f"backbone: {NAME} '{'b' * 40}...'",
+    ),
     "a message over the limit": (
         embedding.EmbedRequest(images=[bytes(MESSAGE_BYTES)]),
         EXHAUSTED,

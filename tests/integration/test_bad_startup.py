@@ -125,7 +125,8 @@ CASES = {
         settings={"LISTEN": "0.0.0.0:0"},
     ),
     "TLS files that are missing": Case(
-        "EXEMPLAR_TLS_KEY_FILE, EXEMPLAR_TLS_CERTIFICATE_FILE: cannot be read: .*'HERE/tls.key'",
+        "EXEMPLAR_TLS_KEY_FILE, EXEMPLAR_TLS_CERTIFICATE_FILE: "
+        "expected a key and its certificate as PEM: .*'HERE/tls.key'",
         settings={"TLS_KEY_FILE": "HERE/tls.key", "TLS_CERTIFICATE_FILE": "HERE/tls.crt"},
     ),
     "an unknown variable": Case(

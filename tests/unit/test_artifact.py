@@ -160,3 +160,9 @@ def test_golden_images_are_three_different_pictures_and_always_the_same():
     # Row 2, column 3 of the first image's red: 3 * 2 + 5 * 3 + (2 * 3) // 7.
     assert images[0, 2, 3, 0] == 21
     np.testing.assert_array_equal(images, golden_images(16))
+
+
+def test_an_unknown_precision_is_refused(directory):
+    change(directory, precision="bf16")
+    with pytest.raises(ArtifactError, match="precision: expected one of fp32, fp16, int8, got 'bf"):
+        load_artifact(directory)

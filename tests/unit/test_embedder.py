@@ -114,6 +114,6 @@ async def test_a_cancelled_call_gives_its_room_back():
 
 async def test_a_full_house_refuses_the_whole_request():
     batcher, admission = FakeBatcher(), Admission(2, 10_000)
-    with admission.admit([b"x", b"y"]), pytest.raises(OverloadedError):
+    with admission.admit("other", [b"x", b"y"]), pytest.raises(OverloadedError):
         await embedder(batcher, admission).embed("t", [b"\x01"], FAR)
     assert batcher.asked == []

@@ -232,9 +232,43 @@ async def test_a_micro_batch_is_decoded_on_the_threads_it_is_given():
     assert names == ["decode_0"]
 
 
+class BrokenSession(FakeSession):
+    def run(self, _):
+        raise RuntimeError("the device is lost")
+
+
 async def test_a_run_with_too_few_embeddings_fails():
     async with batching(MiscountingSession()) as batcher:
         assert isinstance((await ask(batcher, 1)).result, InternalError)
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+async def test_a_session_that_fails_even_a_black_image_ends_its_thread():
+    async with batching(BrokenSession()) as batcher:
+        with pytest.raises(NotServingError):
+            await asyncio.wait_for(ask(batcher, 1), 10)
+        await asyncio.to_thread(batcher._threads[0].join)  # noqa: SLF001 - what is_alive is about
+        assert not batcher.is_alive
+
+
+async def test_a_cancelled_image_leaves_the_queue_at_once():
+    session = FakeSession()
+    async with behind_a_running_image(session) as batcher:
+        gone, _ = queued(batcher, ("a", 1), ("b", 2))
+        gone.cancel()
+        await asyncio.sleep(0)  # one turn of the loop: the future tells of it
+        assert batcher.queue_length == 1
+
+
+async def test_an_image_that_comes_while_the_batcher_stops_is_refused():
+    session = FakeSession()
+    async with behind_a_running_image(session) as batcher:
+        stopping = asyncio.ensure_future(batcher.stop())
+        await asyncio.sleep(0)  # one turn of the loop: it has begun
+        with pytest.raises(NotServingError):
+            ask(batcher, 1)
+        session.gate.set()
+        await stopping
 
 
 async def test_a_session_goes_on_after_a_failed_run():

@@ -22,6 +22,7 @@ from fakes import (
     TENANT,
     FakeEmbedder,
     FakeManifest,
+    FakeStore,
     retried,
 )
 from service_calls import Service, image_of, labelled, vector_of
@@ -212,9 +213,11 @@ async def test_exemplars_are_listed_with_their_thumbnails(service):
     await service.create()
     image = image_of(0)
     await service.add(labelled("x", image, "a"), labelled("x", vector_of(1), "b"))
-    listing = Listing("", 1, "", embeddings=False, thumbnails=True)
-    listed = await service.sets.exemplars(TENANT, "set", listing, 0)
-    rest = await service.sets.exemplars(TENANT, "set", replace(listing, after="a"), 0)
+    listing = Listing("", 1, "", embeddings=False)
+    sets = service.sets
+    listed = await sets.exemplars(TENANT, "set", listing, 0, with_thumbnails=True)
+    after_a = replace(listing, after="a")
+    rest = await sets.exemplars(TENANT, "set", after_a, 0, with_thumbnails=True)
     assert (listed.page.next_token, listed.thumbnails) == ("a", {"a": image.upper()})
     assert (rest.page.next_token, rest.thumbnails) == ("", {})
 
@@ -239,3 +242,31 @@ async def test_concurrent_additions_are_all_found(service):
     )
     snapshot = await service.sets.snapshot(TENANT, "set", 31)
     assert sorted(snapshot.ids) == sorted(f"id-{n}" for n in range(30))
+
+
+class SlowStore(FakeStore):
+    """Commits what it is told, and answers only when `gate` is open: as under a busy disk."""
+
+    def __init__(self):
+        super().__init__()
+        self.gate = asyncio.Event()
+
+    async def delete(self, *arguments, **options):
+        change = await super().delete(*arguments, **options)
+        await self.gate.wait()
+        return change
+
+
+async def test_a_change_whose_caller_left_is_seen_by_the_next_query():
+    service = Service(store=SlowStore())
+    await service.create()
+    await service.add(labelled("x", image_of(0)))
+    assert best(await service.classify(image_of(0))) == ["x"]
+    call = asyncio.ensure_future(service.delete())
+    await asyncio.sleep(0)  # one turn of the loop: the change begins
+    call.cancel()
+    await asyncio.gather(call, return_exceptions=True)
+    service.store.gate.set()
+    await asyncio.gather(*service.sets._changes)  # noqa: SLF001 - what goes on is the claim
+    with pytest.raises(NotFoundError):
+        await service.classify(image_of(0))

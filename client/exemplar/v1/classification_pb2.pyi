@@ -55,7 +55,7 @@ class _VerdictEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Verdict.Value
     VERDICT_LABEL: _Verdict.ValueType  # 1
     """The query belongs to `label`."""
     VERDICT_UNKNOWN: _Verdict.ValueType  # 2
-    """The query belongs to none of the labels; `label` is the least bad one."""
+    """The query belongs to none of the labels; `label` is the least bad one. Not answered yet."""
 
 class Verdict(_Verdict, metaclass=_VerdictEnumTypeWrapper):
     """What an answer says of its query."""
@@ -65,7 +65,7 @@ VERDICT_UNSPECIFIED: Verdict.ValueType  # 0
 VERDICT_LABEL: Verdict.ValueType  # 1
 """The query belongs to `label`."""
 VERDICT_UNKNOWN: Verdict.ValueType  # 2
-"""The query belongs to none of the labels; `label` is the least bad one."""
+"""The query belongs to none of the labels; `label` is the least bad one. Not answered yet."""
 Global___Verdict: _TypeAlias = Verdict  # noqa: Y015
 
 @_typing.final
@@ -220,12 +220,12 @@ class Answer(_message.Message):
     @_builtins.property
     def scores(self) -> _containers.RepeatedCompositeFieldContainer[Global___LabelScore]:
         """Every label that got a share (head KNN: the labels among the neighbors), best first, ties by label;
-        scores sum to 1.
+        the best 100 of them. All shares sum to 1.
         """
 
     @_builtins.property
     def neighbors(self) -> _containers.RepeatedCompositeFieldContainer[Global___Neighbor]:
-        """The k nearest exemplars, nearest first, ties by id; only with `include_neighbors`."""
+        """The k nearest exemplars, nearest first, ties among them by id; only with `include_neighbors`."""
 
     @_builtins.property
     def error(self) -> _embedding_pb2.ItemError:

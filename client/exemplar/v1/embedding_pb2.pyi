@@ -165,7 +165,9 @@ Global___ItemError: _TypeAlias = ItemError  # noqa: Y015
 
 @_typing.final
 class Timings(_message.Message):
-    """Where the time of a request went, in milliseconds, summed over stages that ran after each other."""
+    """Where the time of a request went, in milliseconds: its slowest image in each stage. Images are
+    decoded and run in micro-batches, so the times include other requests' images of the same one.
+    """
 
     DESCRIPTOR: _descriptor.Descriptor
 

@@ -250,7 +250,9 @@ class MapSummary(_message.Message):
     point_count: _builtins.int
     """Number of points sent."""
     perplexity: _builtins.float
-    """The perplexity used. 0 where there were too few points (under 4) for t-SNE and they were laid on a line."""
+    """The perplexity used. 0 where t-SNE had nothing to work on (under 4 points, or all in one place) and
+    they were laid on a line.
+    """
     kl_divergence: _builtins.float
     """Kullback-Leibler divergence at the end."""
     def __init__(

@@ -29,8 +29,9 @@ class SupportSetServiceStub(object):
     """Keeps each tenant's support sets. The tenant is known from the credential; no request names one.
 
     Every mutation takes a `request_id`: for 24 hours a retry with the same one changes nothing and gets
-    the first answer again (CreateSupportSet: the support set as it is now; NOT_FOUND once it was
-    deleted). An acknowledged mutation is on disk.
+    the first answer again (CreateSupportSet: the support set as it is now). Once the support set was
+    deleted, retries of what created, filled or thinned it get NOT_FOUND. An acknowledged mutation is
+    on disk.
     """
 
     def __init__(self, channel):
@@ -80,8 +81,9 @@ class SupportSetServiceServicer(object):
     """Keeps each tenant's support sets. The tenant is known from the credential; no request names one.
 
     Every mutation takes a `request_id`: for 24 hours a retry with the same one changes nothing and gets
-    the first answer again (CreateSupportSet: the support set as it is now; NOT_FOUND once it was
-    deleted). An acknowledged mutation is on disk.
+    the first answer again (CreateSupportSet: the support set as it is now). Once the support set was
+    deleted, retries of what created, filled or thinned it get NOT_FOUND. An acknowledged mutation is
+    on disk.
     """
 
     def CreateSupportSet(self, request, context):
@@ -184,8 +186,9 @@ class SupportSetService(object):
     """Keeps each tenant's support sets. The tenant is known from the credential; no request names one.
 
     Every mutation takes a `request_id`: for 24 hours a retry with the same one changes nothing and gets
-    the first answer again (CreateSupportSet: the support set as it is now; NOT_FOUND once it was
-    deleted). An acknowledged mutation is on disk.
+    the first answer again (CreateSupportSet: the support set as it is now). Once the support set was
+    deleted, retries of what created, filled or thinned it get NOT_FOUND. An acknowledged mutation is
+    on disk.
     """
 
     @staticmethod

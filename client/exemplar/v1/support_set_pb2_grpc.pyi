@@ -30,8 +30,9 @@ class SupportSetServiceStub:
     """Keeps each tenant's support sets. The tenant is known from the credential; no request names one.
 
     Every mutation takes a `request_id`: for 24 hours a retry with the same one changes nothing and gets
-    the first answer again (CreateSupportSet: the support set as it is now; NOT_FOUND once it was
-    deleted). An acknowledged mutation is on disk.
+    the first answer again (CreateSupportSet: the support set as it is now). Once the support set was
+    deleted, retries of what created, filled or thinned it get NOT_FOUND. An acknowledged mutation is
+    on disk.
     """
 
     @_typing.overload
@@ -60,8 +61,9 @@ class SupportSetServiceAsyncStub(SupportSetServiceStub):
     """Keeps each tenant's support sets. The tenant is known from the credential; no request names one.
 
     Every mutation takes a `request_id`: for 24 hours a retry with the same one changes nothing and gets
-    the first answer again (CreateSupportSet: the support set as it is now; NOT_FOUND once it was
-    deleted). An acknowledged mutation is on disk.
+    the first answer again (CreateSupportSet: the support set as it is now). Once the support set was
+    deleted, retries of what created, filled or thinned it get NOT_FOUND. An acknowledged mutation is
+    on disk.
     """
 
     def __init__(self, channel: _aio.Channel) -> None: ...
@@ -86,8 +88,9 @@ class SupportSetServiceServicer(metaclass=_abc_1.ABCMeta):
     """Keeps each tenant's support sets. The tenant is known from the credential; no request names one.
 
     Every mutation takes a `request_id`: for 24 hours a retry with the same one changes nothing and gets
-    the first answer again (CreateSupportSet: the support set as it is now; NOT_FOUND once it was
-    deleted). An acknowledged mutation is on disk.
+    the first answer again (CreateSupportSet: the support set as it is now). Once the support set was
+    deleted, retries of what created, filled or thinned it get NOT_FOUND. An acknowledged mutation is
+    on disk.
     """
 
     @_abc_1.abstractmethod

@@ -58,7 +58,6 @@ def exemplars(connection: Connection, target: SupportSet, listing: Listing) -> l
             e.revision,
             i.exemplar_id.is_not(None),
             *([v["values"], v.crc32] if listing.embeddings else []),
-            *([i.bytes] if listing.thumbnails else []),
         )
         .select_from(_with_content())
         .where(e.incarnation == target.incarnation, v.fingerprint == target.fingerprint)
@@ -76,7 +75,6 @@ def exemplars(connection: Connection, target: SupportSet, listing: Listing) -> l
             row[3],
             row[4],
             embedding_D=_embedding(row[5], row[6]) if listing.embeddings else None,
-            image=row[-1] if listing.thumbnails else None,
         )
         for row in connection.execute(query)
     ]

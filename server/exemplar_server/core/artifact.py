@@ -8,13 +8,14 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
+import re
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_origin, get_type_hints
 
 import numpy as np
 
-from exemplar_server.errors import ArtifactError
+from exemplar_server.errors import ArtifactError, ConfigurationError
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -99,6 +100,37 @@ def write_manifest(directory: Path, manifest: Manifest) -> None:
     (directory / MANIFEST_FILE).write_text(text + "\n", encoding="utf-8")
 
 
+def find_artifact(root: Path, name: str) -> Artifact:
+    """The newest version of the backbone `name` below `root` (root/name/version), or `root` itself.
+
+    Raises:
+        ArtifactError: there is none, or it does not match its manifest.
+        ConfigurationError: there are several names and none is chosen.
+    """
+    found = [root] if (root / MANIFEST_FILE).is_file() else _directories(root)
+    if not found:
+        raise ArtifactError(
+            f"EXEMPLAR_BACKBONE_DIR: {root}: no backbone there: build one with "
+            f"'exemplar-train export --backbone lite0 --out {root}'"
+        )
+    names = sorted({directory.parent.name for directory in found})
+    chosen = [directory for directory in found if name in {"", directory.parent.name}]
+    if not chosen or (not name and len(names) > 1):
+        raise ConfigurationError(
+            f"EXEMPLAR_BACKBONE: expected one of {', '.join(names)}, got {name!r}"
+        )
+    return load_artifact(max(chosen, key=_version_order))
+
+
+def _directories(root: Path) -> list[Path]:
+    return [path.parent for path in root.glob(f"*/*/{MANIFEST_FILE}")]
+
+
+def _version_order(directory: Path) -> tuple[list[int], str]:
+    """Puts 2 before 10 and 1.10 before 2.0."""
+    return [int(number) for number in re.findall(r"\d+", directory.name)], directory.name
+
+
 def load_artifact(directory: Path) -> Artifact:
     """The artifact in `directory`, verified.
 
@@ -106,6 +138,12 @@ def load_artifact(directory: Path) -> Artifact:
         ArtifactError: missing or unreadable, or a file's hash or the fingerprint does not match.
     """
     manifest = _read_manifest(directory / MANIFEST_FILE)
+    if manifest.precision not in GOLDEN_COSINE:
+        known = ", ".join(GOLDEN_COSINE)
+        raise ArtifactError(
+            f"{directory / MANIFEST_FILE}: precision: expected one of {known}, "
+            f"got {manifest.precision!r}"
+        )
     for name, expected in manifest.files.items():
         _check_file(directory / name, expected)
     expected = fingerprint_of(manifest.files[MODEL_FILE], manifest.preprocessing_id)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from exemplar_server.core.embedder import Embeddings
@@ -9,7 +10,7 @@ from exemplar_server.core.vectors import Vector, unit_embedding
 from exemplar_server.errors import ExemplarError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     import numpy as np
     from numpy.typing import NDArray
@@ -17,6 +18,16 @@ if TYPE_CHECKING:
     from exemplar_server.core.embedder import Embedder
 
 Content = bytes | Vector | ExemplarError  # an image, an embedding, or what is wrong with the item
+
+
+@dataclass(frozen=True)
+class Labelled:
+    """An exemplar to add, as it was sent. An empty `exemplar_id` asks for a new one."""
+
+    label: str
+    content: Content
+    exemplar_id: str
+    metadata: Mapping[str, str]
 
 
 async def embed_contents(

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from exemplar_server.core.artifact import Manifest
     from exemplar_server.core.scheduler import Embedded, MicroBatcher
 
+LONGEST_SECONDS = 600.0
+
 
 @dataclass(frozen=True)
 class Backbone:
@@ -56,16 +58,17 @@ class Embedder:
     async def embed(self, tenant: str, images: Sequence[bytes], deadline: float) -> Embeddings:
         """Embeds every image; one that fails costs only itself.
 
-        `deadline` is in seconds of the event loop's clock.
+        `deadline` is in seconds of the event loop's clock; a request ends after 600 s without one.
 
         Raises:
             DeadlineExceededError: it passed; images that still waited are not run.
             NotServingError: the model sessions were stopped.
             OverloadedError: there is no room for the images now.
         """
-        with self._admission.admit(images):
+        with self._admission.admit(tenant, images):
             try:
-                async with asyncio.timeout_at(deadline):
+                latest = asyncio.get_running_loop().time() + LONGEST_SECONDS
+                async with asyncio.timeout_at(min(deadline, latest)):
                     embedded = await asyncio.gather(
                         *(self._batcher.submit(tenant, image) for image in images)
                     )

@@ -64,7 +64,6 @@ class Exemplar:
     revision: int
     has_image: bool
     embedding_D: NDArray[np.float32] | None
-    image: bytes | None
 
 
 @dataclass(frozen=True)
@@ -75,7 +74,6 @@ class Listing:
     count: int
     label: str
     embeddings: bool
-    thumbnails: bool
 
 
 ItemT = TypeVar("ItemT")

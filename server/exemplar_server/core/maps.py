@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from exemplar_server.core.exemplars import SupportSet
-    from exemplar_server.core.ports import MapMaker, Store
+    from exemplar_server.core.ports import MapMaker
     from exemplar_server.core.snapshot import Snapshot
     from exemplar_server.core.thumbnails import Thumbnails
 
@@ -76,8 +76,8 @@ MapEvent = MapFrame | list[MapPoint] | MapSummary
 
 
 def effective_perplexity(asked: float, points: int) -> float:
-    """At most (points - 1) / 3: 3 x perplexity neighbors count (van der Maaten 2014, 4.1)."""
-    return min(asked, (points - 1) / 3)
+    """1 to (points - 1) / 3: 3 x perplexity neighbors count (van der Maaten 2014, 4.1)."""
+    return max(1.0, min(asked, (points - 1) / 3))
 
 
 class Maps:
@@ -86,12 +86,10 @@ class Maps:
     def __init__(
         self,
         maker: MapMaker,
-        store: Store,
         thumbnails: Thumbnails,
         most_points: int,
     ) -> None:
         self._maker = maker
-        self._store = store
         self._thumbnails = thumbnails
         self._most_points = most_points
 
@@ -103,24 +101,24 @@ class Maps:
         Raises:
             LimitExceededError: the support set has more exemplars than a map may have points.
         """
-        ids, labels, embeddings_ND = await asyncio.to_thread(snapshot.live)
-        if len(ids) > self._most_points:
+        count = snapshot.support_set.exemplar_count
+        if count > self._most_points:
             raise LimitExceededError(
-                f"support_set: expected up to {self._most_points} exemplars to map, got {len(ids)}"
+                f"support_set: expected up to {self._most_points} exemplars to map, got {count}"
             )
+        ids, labels, embeddings_ND = await asyncio.to_thread(snapshot.live)
         frame = _line(len(ids))
         if not _is_too_plain(embeddings_ND):
             async for frame in self._maker.compute(embeddings_ND, options):
                 yield frame
+        yield replace(frame, phase=DELIVERY)
         for start in range(0, len(ids), POINTS_A_CHUNK):
             chunk = slice(start, start + POINTS_A_CHUNK)
-            thumbnails = await self._small(snapshot, ids[chunk] if with_thumbnails else [])
+            thumbnails = await self._thumbnails.of(
+                snapshot.support_set.incarnation, ids[chunk] if with_thumbnails else []
+            )
             yield _placed(ids[chunk], labels[chunk], frame, start, thumbnails)
         yield MapSummary(snapshot.support_set, frame.perplexity, frame.kl_divergence)
-
-    async def _small(self, snapshot: Snapshot, ids: Sequence[str]) -> dict[str, bytes]:
-        images = await self._store.images(snapshot.support_set.incarnation, ids)
-        return await asyncio.to_thread(self._thumbnails.of, images)
 
 
 def _is_too_plain(embeddings_ND: NDArray[np.float32]) -> bool:

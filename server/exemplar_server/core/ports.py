@@ -121,10 +121,7 @@ class Store(Protocol):
     async def exemplars(
         self, tenant: str, name: str, listing: Listing
     ) -> tuple[SupportSet, list[Exemplar]]:
-        """The support set and the listed exemplars by id, of one moment.
-
-        With their images where thumbnails are asked for.
-        """
+        """The support set and the listed exemplars by id, of one moment."""
         ...
 
     async def delta(self, tenant: str, name: str, incarnation: str, revision: int) -> Delta:

@@ -66,31 +66,40 @@ class FairQueue:
         self._is_closed = False
 
     def put(self, tenant: str, job: _Job) -> None:
+        """Raises NotServingError once the queue is closed."""
         with self._changed:
+            if self._is_closed:
+                raise NotServingError("the model sessions are not running")
             self._jobs.setdefault(tenant, deque()).append(job)
             self._changed.notify()
 
     def take(self, count: int) -> list[_Job]:
         """1 to `count` jobs whose callers still wait for them; none once the queue is closed."""
+        taken: list[_Job] = []
         with self._changed:
-            while True:
+            while not taken and not self._is_closed:
                 self._changed.wait_for(lambda: self._jobs or self._is_closed)
-                if self._is_closed:
-                    return []
-                taken: list[_Job] = []
                 while self._jobs and len(taken) < count:
                     job = self._next()
-                    if not job.answer.done():  # done: its caller was cancelled
+                    if not job.answer.done():
                         taken.append(job)
-                if taken:
-                    return taken
+        return taken
+
+    def remove(self, tenant: str, job: _Job) -> None:
+        """Takes a job out that nobody waits for any more, if it is still there."""
+        with self._changed:
+            jobs = self._jobs.get(tenant, deque())
+            if job in jobs:
+                jobs.remove(job)
+            if not jobs:
+                self._jobs.pop(tenant, None)
 
     def close(self) -> list[_Job]:
         """Ends every `take`; the jobs that were not taken."""
         with self._changed:
             self._is_closed = True
             self._changed.notify_all()
-            return [self._next() for _ in range(sum(map(len, self._jobs.values())))]
+            return [self._next() for _ in range(self._length())]
 
     def _next(self) -> _Job:
         tenant, jobs = self._jobs.popitem(last=False)
@@ -99,9 +108,12 @@ class FairQueue:
             self._jobs[tenant] = jobs  # to the back of the round
         return job
 
+    def _length(self) -> int:
+        return sum(map(len, self._jobs.values()))
+
     def __len__(self) -> int:
         with self._changed:
-            return sum(map(len, self._jobs.values()))
+            return self._length()
 
 
 class MicroBatcher:
@@ -152,10 +164,11 @@ class MicroBatcher:
         Raises:
             NotServingError: the batcher was stopped, or lost a thread. The future has it too.
         """
-        if not self.is_alive:
-            raise NotServingError("the model sessions are not running")
         job = _Job(image, self._loop.create_future(), self._loop.time())
         self._queue.put(tenant, job)
+        job.answer.add_done_callback(
+            lambda answer: self._queue.remove(tenant, job) if answer.cancelled() else None
+        )
         return job.answer
 
     def _work(self, session: Session) -> None:
@@ -164,8 +177,8 @@ class MicroBatcher:
             while jobs := self._queue.take(self._micro_batch):
                 embedded = self._run(session, jobs)
                 self._loop.call_soon_threadsafe(_answer, jobs, embedded)
-        finally:  # no job is left here, unless this thread dies
-            self._loop.call_soon_threadsafe(_refuse, jobs)
+        finally:  # no job is left, unless this thread dies: then the server must be restarted
+            self._loop.call_soon_threadsafe(_refuse, [*jobs, *self._queue.close()])
 
     def _run(self, session: Session, jobs: Sequence[_Job]) -> list[Embedded]:
         """One answer a job, in order."""
@@ -198,7 +211,10 @@ class MicroBatcher:
 
 
 def _embeddings(session: Session, images: Sequence[NDArray[np.uint8]]) -> list[Result]:
-    """One result an image. A failing run is halved until the images that cause it stand alone."""
+    """One result an image. A failing run is halved until the images that cause it stand alone.
+
+    Raises what the session raises when even a black image fails it: then it is the session.
+    """
     if not images:
         return []
     try:
@@ -207,6 +223,7 @@ def _embeddings(session: Session, images: Sequence[NDArray[np.uint8]]) -> list[R
     except Exception as error:  # whatever the model raises concerns these images only
         if len(images) == 1:
             log.error("model_run_failed", exc_info=error)
+            session.run(np.zeros_like(images))
             return [InternalError("the model failed on this image")]
         middle = len(images) // 2
         return _embeddings(session, images[:middle]) + _embeddings(session, images[middle:])

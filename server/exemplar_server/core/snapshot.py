@@ -64,7 +64,7 @@ class Snapshot:
             for neighbors, similarities_K, rows_K in zip(
                 found, similarities_QK, rows_QK, strict=True
             ):
-                neighbors.extend(self._live(similarities_K, rows_K + offset))
+                neighbors.extend(self._live(similarities_K, rows_K + offset, k))
             offset += rows
         return [_nearest(neighbors, k) for neighbors in found]
 
@@ -90,10 +90,10 @@ class Snapshot:
         return ids, [self.labels[row] for row in rows], self.embeddings_ND[rows]
 
     def _live(
-        self, similarities_K: NDArray[np.float32], rows_K: NDArray[np.int64]
+        self, similarities_K: NDArray[np.float32], rows_K: NDArray[np.int64], k: int
     ) -> list[Neighbor]:
-        is_live_K = self.is_live_N[rows_K]
-        pairs = zip(rows_K[is_live_K].tolist(), similarities_K[is_live_K].tolist(), strict=True)
+        live = np.flatnonzero(self.is_live_N[rows_K])[:k]
+        pairs = zip(rows_K[live].tolist(), similarities_K[live].tolist(), strict=True)
         return [Neighbor(self.ids[row], self.labels[row], value) for row, value in pairs]
 
 

@@ -21,12 +21,12 @@ from exemplar_server.errors import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Awaitable, Callable, Mapping, Sequence
 
     from numpy.typing import NDArray
 
     from exemplar_server.core.classify import ClassifyOptions
-    from exemplar_server.core.contents import Content
+    from exemplar_server.core.contents import Content, Labelled
     from exemplar_server.core.embedder import Embedder, Embeddings
     from exemplar_server.core.exemplars import Change, Exemplar, Listing, RequestKey, SupportSet
     from exemplar_server.core.ports import Store
@@ -41,16 +41,6 @@ class Call:
 
     tenant: str
     deadline: float
-
-
-@dataclass(frozen=True)
-class Labelled:
-    """An exemplar to add, as it was sent. An empty `exemplar_id` asks for a new one."""
-
-    label: str
-    content: Content
-    exemplar_id: str
-    metadata: Mapping[str, str]
 
 
 @dataclass(frozen=True)
@@ -94,6 +84,7 @@ class SupportSets:
         self._cache = cache
         self._embedders = embedders
         self._thumbnails = thumbnails
+        self._changes: set[asyncio.Task[Change]] = set()  # the loop itself holds tasks weakly
 
     def embedder(self, backbone: str) -> Embedder:
         """The embedder of a backbone by name; the default one for an empty name."""
@@ -120,11 +111,10 @@ class SupportSets:
     async def delete(
         self, tenant: str, name: str, expected_revision: int | None, key: RequestKey
     ) -> Change:
-        change = await self._store.delete(
-            tenant, name, expected_revision=expected_revision, key=key
+        return await self._to_the_end(
+            self._store.delete(tenant, name, expected_revision=expected_revision, key=key),
+            lambda _: self._cache.drop(tenant, name),
         )
-        await self._cache.drop(tenant, name)
-        return change
 
     async def describe(
         self, tenant: str, name: str, min_revision: int
@@ -140,7 +130,13 @@ class SupportSets:
         return Page(found[:count], "" if is_last else found[count - 1].name)
 
     async def exemplars(
-        self, tenant: str, name: str, listing: Listing, min_revision: int
+        self,
+        tenant: str,
+        name: str,
+        listing: Listing,
+        min_revision: int,
+        *,
+        with_thumbnails: bool = False,
     ) -> Listed:
         """A page of exemplars by id."""
         more = replace(listing, count=listing.count + 1)
@@ -149,8 +145,8 @@ class SupportSets:
         is_last = len(found) <= listing.count
         page = found[: listing.count]
         token = "" if is_last else page[-1].exemplar_id
-        images = {e.exemplar_id: e.image for e in page if e.image is not None}
-        thumbnails = await asyncio.to_thread(self._thumbnails.of, images)
+        pictured = [e.exemplar_id for e in page if e.has_image and with_thumbnails]
+        thumbnails = await self._thumbnails.of(support_set.incarnation, pictured)
         return Listed(support_set, Page(page, token), thumbnails)
 
     async def add(
@@ -177,15 +173,19 @@ class SupportSets:
         embedded = await self._embed(call, support_set, contents, "exemplars")
         if all_or_nothing:
             _refuse_failures(embedded)
-        change = await self._store.add(
+        rows = [_row(e, item) for e, item in zip(exemplars, embedded.items, strict=True)]
+
+        adding = self._store.add(
             call.tenant,
             support_set,
-            [_row(e, item) for e, item in zip(exemplars, embedded.items, strict=True)],
+            rows,
             all_or_nothing=all_or_nothing,
             expected_revision=expected_revision,
             key=key,
         )
-        await self._cache.get(call.tenant, name, change.revision)
+        change = await self._to_the_end(
+            adding, lambda added: self._cache.get(call.tenant, name, added.revision)
+        )
         return Added(change, support_set.fingerprint, embedded.timings)
 
     async def remove(
@@ -197,11 +197,12 @@ class SupportSets:
         expected_revision: int | None,
         key: RequestKey,
     ) -> Change:
-        change = await self._store.remove(
+        removing = self._store.remove(
             tenant, name, exemplar_ids, expected_revision=expected_revision, key=key
         )
-        await self._cache.get(tenant, name, change.revision)
-        return change
+        return await self._to_the_end(
+            removing, lambda change: self._cache.get(tenant, name, change.revision)
+        )
 
     async def snapshot(self, tenant: str, name: str, min_revision: int) -> Snapshot:
         """A snapshot with at least one exemplar.
@@ -235,6 +236,21 @@ class SupportSets:
         search_ms = (time.perf_counter() - started) * 1e3
         timings = replace(embedded.timings, search_ms=search_ms)
         return Classified(answers, snapshot.support_set, timings)
+
+    async def _to_the_end(
+        self, change: Awaitable[Change], cache: Callable[[Change], Awaitable[object]]
+    ) -> Change:
+        """Goes on when the caller leaves: what is committed must reach the cache."""
+
+        async def change_and_cache() -> Change:
+            done = await change
+            await cache(done)
+            return done
+
+        task = asyncio.create_task(change_and_cache())
+        self._changes.add(task)
+        task.add_done_callback(self._changes.discard)
+        return await asyncio.shield(task)
 
     async def _embed(
         self, call: Call, support_set: SupportSet, contents: Sequence[Content], field: str

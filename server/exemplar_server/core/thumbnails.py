@@ -2,22 +2,43 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING
 
 from exemplar_server.errors import ExemplarError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
+
+    from exemplar_server.core.ports import Store
+
+# Of up to 10 MiB each, and a second's work: what one call may hold, and others wait for.
+IMAGES_AT_ONCE = 8
 
 
 class Thumbnails:
-    """Makes thumbnails with the image library that it was given. Any thread may call it."""
+    """Makes thumbnails with the image library that it was given. One event loop only.
 
-    def __init__(self, make: Callable[[bytes], bytes]) -> None:
+    A few images at a time for the whole server: a listing of a thousand takes neither all of the
+    memory nor the threads that answer queries.
+    """
+
+    def __init__(self, store: Store, make: Callable[[bytes], bytes]) -> None:
+        self._store = store
         self._make = make
+        self._turn = asyncio.Lock()
 
-    def of(self, images: Mapping[str, bytes]) -> dict[str, bytes]:
-        """Thumbnails by exemplar id; an image that cannot be read any more is left out."""
+    async def of(self, incarnation: str, exemplar_ids: Sequence[str]) -> dict[str, bytes]:
+        """Thumbnails by exemplar id; an image that is not kept or not readable is left out."""
+        made: dict[str, bytes] = {}
+        for start in range(0, len(exemplar_ids), IMAGES_AT_ONCE):
+            async with self._turn:
+                chunk = exemplar_ids[start : start + IMAGES_AT_ONCE]
+                images = await self._store.images(incarnation, chunk)
+                made |= await asyncio.to_thread(self._make_all, images)
+        return made
+
+    def _make_all(self, images: Mapping[str, bytes]) -> dict[str, bytes]:
         made: dict[str, bytes] = {}
         for exemplar_id, image in images.items():
             try:

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from exemplar_server.core.maps import MapEvent
     from exemplar_server.core.support_sets import Added, Classified, Listed
 
+MOST_SCORES = 100  # a prototype of each of 100,000 labels would not fit into a message
 HEADS = {heads.KNN: classification.HEAD_KNN, heads.PROTOTYPE: classification.HEAD_PROTOTYPE}
 
 
@@ -212,7 +213,8 @@ def _answer(answer: Answer | ExemplarError) -> classification.Answer:
         label=best.label,
         score=best.score,
         scores=[
-            classification.LabelScore(label=item.label, score=item.score) for item in answer.scores
+            classification.LabelScore(label=item.label, score=item.score)
+            for item in answer.scores[:MOST_SCORES]
         ],
         neighbors=[
             classification.Neighbor(

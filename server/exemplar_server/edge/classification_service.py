@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import structlog
+
 from exemplar.v1 import classification_pb2 as pb
 from exemplar.v1 import classification_pb2_grpc as rpc
-from exemplar_server.edge import answers, wire
+from exemplar_server.core.embedder import Timings
+from exemplar_server.edge import answers, status, wire
 from exemplar_server.edge.streams import in_order
 from exemplar_server.errors import ExemplarError
 
@@ -16,6 +19,8 @@ if TYPE_CHECKING:
     from exemplar_server.core.limits import Limits
     from exemplar_server.core.support_sets import Call, SupportSets
     from exemplar_server.edge.metrics import Metrics
+
+log = structlog.get_logger()
 
 
 class ClassificationServicer(rpc.ClassificationServiceServicer):
@@ -43,6 +48,10 @@ class ClassificationServicer(rpc.ClassificationServiceServicer):
             try:
                 response = await self.Classify(request.request, call)
             except ExemplarError as error:  # costs this request only: the stream goes on
+                self._metrics.observe(Timings(), [error])
+                log.info(
+                    "stream_request_failed", reason=status.reason_of(error), tenant=call.tenant
+                )
                 return pb.StreamClassifyResponse(error=answers.item_error(error))
             return pb.StreamClassifyResponse(response=response)
 

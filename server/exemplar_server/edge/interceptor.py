@@ -7,6 +7,7 @@ gRPC context, and raise the domain's errors.
 from __future__ import annotations
 
 import asyncio
+import math
 import time
 import uuid
 from contextlib import asynccontextmanager
@@ -32,8 +33,6 @@ if TYPE_CHECKING:
 log = structlog.get_logger()
 
 PUBLIC_SERVICES = ("grpc.health.v1.", "grpc.reflection.")
-# Work for a caller that set no deadline is dropped after this long.
-LONGEST_SECONDS = 600.0
 
 
 class CallInterceptor(grpc.aio.ServerInterceptor):
@@ -125,5 +124,4 @@ def _metadata(context: Any) -> dict[str, str]:
 
 def _deadline(context: Any) -> float:
     remaining = context.time_remaining()  # None, or a huge number, where the caller set none
-    bounded = LONGEST_SECONDS if remaining is None else min(remaining, LONGEST_SECONDS)
-    return asyncio.get_running_loop().time() + bounded
+    return asyncio.get_running_loop().time() + (math.inf if remaining is None else remaining)

@@ -67,7 +67,8 @@ class Metrics:
         """Counts one request: where its time went, and which of its items failed."""
         for stage in ("queue", "decode", "infer", "search"):
             milliseconds: float = getattr(timings, f"{stage}_ms")
-            self.stage_seconds.labels(stage).observe(milliseconds / 1e3)
+            if milliseconds:  # 0: the request had no such stage
+                self.stage_seconds.labels(stage).observe(milliseconds / 1e3)
         for item in items:
             reason: str = getattr(item, "reason", "")  # errors and failed ItemResults have one
             if reason:

@@ -26,7 +26,11 @@ class SupportSetServicer(rpc.SupportSetServiceServicer):
         name = wire.name("name", request.name)
         key = wire.request_key(request)
         created = await self._support_sets.create(
-            call.tenant, name, request.backbone, keep_images=wire.keep_images(request), key=key
+            call.tenant,
+            name,
+            wire.backbone(request.backbone),
+            keep_images=wire.keep_images(request),
+            key=key,
         )
         return pb.CreateSupportSetResponse(support_set=answers.described(created, {}))
 
@@ -86,6 +90,10 @@ class SupportSetServicer(rpc.SupportSetServiceServicer):
     ) -> pb.ListExemplarsResponse:
         name = wire.name("support_set", request.support_set)
         listed = await self._support_sets.exemplars(
-            call.tenant, name, wire.listing(request), request.min_revision
+            call.tenant,
+            name,
+            wire.listing(request),
+            request.min_revision,
+            with_thumbnails=request.include_thumbnails,
         )
         return answers.exemplars_response(listed)

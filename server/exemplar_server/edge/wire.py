@@ -13,9 +13,9 @@ from exemplar.v1 import classification_pb2 as classification
 from exemplar.v1 import support_set_pb2 as support_set
 from exemplar_server.core import heads
 from exemplar_server.core.classify import ClassifyOptions
+from exemplar_server.core.contents import Labelled
 from exemplar_server.core.exemplars import Listing, RequestKey
 from exemplar_server.core.maps import MapOptions
-from exemplar_server.core.support_sets import Labelled
 from exemplar_server.core.vectors import Vector
 from exemplar_server.edge.credentials import NAME
 from exemplar_server.errors import ExemplarError, InvalidInputError, LimitExceededError
@@ -63,6 +63,11 @@ def name(field: str, value: str) -> str:
     return value
 
 
+def backbone(value: str) -> str:
+    """Empty for the default one."""
+    return name("backbone", value) if value else ""
+
+
 def images(request: embedding.EmbedRequest, limits: Limits) -> Sequence[bytes]:
     _check_count("images", request.images, limits.images_per_request)
     return request.images
@@ -107,7 +112,9 @@ def exemplars(request: support_set.AddExemplarsRequest, limits: Limits) -> list[
 
 def exemplar_ids(request: support_set.RemoveExemplarsRequest) -> Sequence[str]:
     _check_count("exemplar_ids", request.exemplar_ids, MAX_PAGE)
-    return request.exemplar_ids
+    return [
+        name(f"exemplar_ids[{number}]", value) for number, value in enumerate(request.exemplar_ids)
+    ]
 
 
 def queries(request: classification.ClassifyRequest, limits: Limits) -> list[Content]:
@@ -152,7 +159,6 @@ def listing(request: support_set.ListExemplarsRequest) -> Listing:
         count=page_size(request.page_size),
         label=request.label,
         embeddings=request.include_embeddings,
-        thumbnails=request.include_thumbnails,
     )
 
 
