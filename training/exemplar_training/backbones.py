@@ -19,6 +19,7 @@ from exemplar_training.errors import UnknownBackboneError, WeightsError
 from exemplar_training.torchvision_cure import torchvision_module
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
     from exemplar_training.weights import Weights
@@ -50,11 +51,16 @@ class BackboneSpec:
 
 @dataclass(frozen=True)
 class Backbone:
-    """`trunk` maps normalized pixels (B, C, H, W) to (B, D), `classifier` maps them to logits."""
+    """`trunk` maps normalized pixels (B, C, H, W) to (B, D), `classifier` maps them to logits.
+
+    `classifier` has ImageNet's 1000 classes; None where the network has none. `run` says how the
+    trunk was trained, where that was here.
+    """
 
     spec: BackboneSpec
     trunk: nn.Module
-    classifier: nn.Module
+    classifier: nn.Module | None
+    run: Mapping[str, Any] | None = None
 
 
 def build(name: str, weights_file: Path | None = None) -> Backbone:
@@ -64,7 +70,17 @@ def build(name: str, weights_file: Path | None = None) -> Backbone:
         UnknownBackboneError: no network has this name.
         WeightsError: its weights are missing or do not fit.
     """
-    chosen = None if weights_file is None else weights.from_file(weights_file)
+    return _built(name, None if weights_file is None else weights.from_file(weights_file))
+
+
+def untrained(name: str, seed: int) -> Backbone:
+    """The backbone with random weights, equal for equal seeds; `build` otherwise."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        return _built(name, weights.UNTRAINED)
+
+
+def _built(name: str, chosen: Weights | None) -> Backbone:
     if name == "lite0":
         return _lite0(chosen)
     if name == "mnv2":

@@ -8,7 +8,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from exemplar_server.errors import ExemplarError
+from exemplar_training.data import command as data
 from exemplar_training.errors import TrainingError
+from exemplar_training.evaluation import command as evaluation
+from exemplar_training.fit import command as fitting
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -17,6 +20,7 @@ _EXPORT_EXAMPLES = """\
 examples:
   exemplar-train export --backbone lite0 --out ./backbones
   exemplar-train export --backbone resnet18 --weights resnet18-f37072fd.pth --out ./backbones
+  exemplar-train export --checkpoint runs/digits --out ./backbones
 """
 
 
@@ -41,6 +45,9 @@ def _parser() -> argparse.ArgumentParser:
     )
     verbs = parser.add_subparsers(title="verbs", required=True, metavar="VERB")
     _add_export(verbs)
+    data.add_parser(verbs)
+    evaluation.add_parser(verbs)
+    fitting.add_parser(verbs)
     return parser
 
 
@@ -52,14 +59,17 @@ def _add_export(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
         epilog=_EXPORT_EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument(
+    source = parser.add_mutually_exclusive_group(required=True)
+    source.add_argument(
         "--backbone",
-        required=True,
         help="lite0, mnv2 or any torchvision classification model, such as resnet18",
+    )
+    source.add_argument(
+        "--checkpoint", type=Path, metavar="RUN", help="the backbone that this run trained"
     )
     parser.add_argument("--out", required=True, type=Path, help="where the backbones live")
     parser.add_argument("--weights", type=Path, metavar="FILE", help="not its published weights")
-    parser.add_argument("--name", help="the artifact's name (default: the backbone's)")
+    parser.add_argument("--name", help="the artifact's name (default: the backbone's or RUN's)")
     parser.add_argument("--version", default="1", help="the artifact's version (default: 1)")
     parser.set_defaults(run=_export)
 
@@ -68,9 +78,9 @@ def _export(parsed: argparse.Namespace) -> None:
     # Here, because torch takes seconds to import and --help must not.
     from exemplar_training.export import ExportRequest, export  # noqa: PLC0415
 
-    request = ExportRequest(
-        parsed.backbone, parsed.out, parsed.weights, parsed.name, parsed.version
-    )
+    run: Path | None = parsed.checkpoint
+    backbone = parsed.backbone if run is None else run.resolve().name
+    request = ExportRequest(backbone, parsed.out, parsed.weights, parsed.name, parsed.version, run)
     artifact = export(request, lambda line: print(line, flush=True))
     size = artifact.model_path.stat().st_size
     print(f"\nartifact     {artifact.directory}")

@@ -3,6 +3,9 @@
 TrainingError
 ├── UnknownBackboneError    no network of this name
 ├── WeightsError            weights that are missing, unreadable or of another network
+├── ConfigError             a run's configuration: unknown key, wrong type, out of range
+├── CheckpointError         a checkpoint that is missing, broken, half written or another run's
+├── FitError                training cannot go on: no memory, no finite loss, unusable images
 └── ExportError             a gate failed or the artifact cannot be written: nothing was written
 """
 
@@ -22,4 +25,16 @@ class WeightsError(TrainingError):
 
 
 class ExportError(TrainingError):
+    pass
+
+
+class ConfigError(TrainingError):
+    pass
+
+
+class CheckpointError(TrainingError):
+    pass
+
+
+class FitError(TrainingError):
     pass

@@ -24,6 +24,7 @@ from exemplar_server.core.artifact import (
 from exemplar_training import backbones, onnx_file, parity
 from exemplar_training.embedder import Embedder
 from exemplar_training.errors import ExportError
+from exemplar_training.fit.trained import trained_backbone
 from exemplar_training.photos import check_photos, decode_all, labelled_photos
 from exemplar_training.publish import publish, scratch_directory
 
@@ -33,24 +34,31 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from exemplar_training.backbones import Backbone, BackboneSpec
+    from exemplar_training.backbones import Backbone
     from exemplar_training.photos import LabelledPhoto, PhotoCheck
 
 _NAME = re.compile(r"(?!\.)[A-Za-z0-9._-]{1,64}")
 _PHOTOS_SKIPPED = "skipped: foolbox is not installed"
+_PHOTOS_FOREIGN = "skipped: the backbone has no classifier of ImageNet's classes"
 
 
 @dataclass(frozen=True)
 class ExportRequest:
-    """What to export and where to: OUT/NAME/VERSION. No `name` means the backbone's own."""
+    """What to export and where to: OUT/NAME/VERSION. No `name` means the backbone's own.
+
+    With `run`, the folder of a run, it is the backbone that was trained there.
+    """
 
     backbone: str
     out: Path
     weights_file: Path | None = None
     name: str | None = None
     version: str = "1"
+    run: Path | None = None
 
     def __post_init__(self) -> None:
+        if self.run and self.weights_file:
+            raise ExportError("--weights: expected none with --checkpoint, which has its own")
         for field, value in (("name", self.artifact_name), ("version", self.version)):
             if not _NAME.fullmatch(value):
                 expectation = "1..64 characters of A-Z a-z 0-9 . _ - and no leading dot"
@@ -78,12 +86,12 @@ def export(request: ExportRequest, report: Callable[[str], None]) -> Artifact:
         TrainingError: the backbone, its weights, a gate or the writing failed.
     """
     step = _Steps(report)
-    backbone = backbones.build(request.backbone, request.weights_file)
+    backbone = _backbone(request)
     embedder = Embedder(backbone).eval()
     step.done("build", f"{request.backbone}: {backbone.spec.origin}")
     probes = _probes(backbone.spec.input_size)
     photos = _judge_photos(backbone, embedder, probes)
-    step.done("photos", _told(photos))
+    step.done("photos", _told(photos, backbone))
     expected_ND = parity.reference(embedder, probes.images_NHWC)
     with scratch_directory(request.out / request.artifact_name, request.version) as scratch:
         model = scratch / MODEL_FILE
@@ -92,7 +100,7 @@ def export(request: ExportRequest, report: Callable[[str], None]) -> Artifact:
         cosines = parity.check_parity(model, probes.images_NHWC, expected_ND)
         step.done("parity", _cosines_told(cosines))
         evidence = _Evidence(photos, cosines, probes.told, expected_ND[probes.photos_count :])
-        write_manifest(scratch, _manifest(request, backbone.spec, evidence, sha256_of(model)))
+        write_manifest(scratch, _manifest(request, backbone, evidence, sha256_of(model)))
         artifact = publish(scratch, request.out / request.artifact_name / request.version)
     step.done("write", str(artifact.directory))
     return artifact
@@ -122,12 +130,12 @@ def _probes(input_size: int) -> _Probes:
 
 
 def _judge_photos(backbone: Backbone, embedder: Embedder, probes: _Probes) -> PhotoCheck | None:
-    """None where the photos are not installed.
+    """None where the photos are not installed, or the network does not know their classes.
 
     Raises:
         ExportError: too few are classified right: wrong weights or wrong preprocessing.
     """
-    if not probes.photos:
+    if not probes.photos or backbone.classifier is None:
         return None
     images_NHWC = probes.images_NHWC[: probes.photos_count]
     check = check_photos(backbone, embedder, images_NHWC, probes.photos)
@@ -139,10 +147,14 @@ def _judge_photos(backbone: Backbone, embedder: Embedder, probes: _Probes) -> Ph
     return check
 
 
-def _told(check: PhotoCheck | None) -> str:
+def _told(check: PhotoCheck | None, backbone: Backbone) -> str:
     if check is None:
-        return f"WARNING: {_PHOTOS_SKIPPED}: weights and preprocessing are unchecked"
+        return f"WARNING: {_skipped(backbone)}: weights and preprocessing are unchecked"
     return f"{check.top_1} of {check.photos} right, {check.top_5} among the first five"
+
+
+def _skipped(backbone: Backbone) -> str:
+    return _PHOTOS_FOREIGN if backbone.classifier is None else _PHOTOS_SKIPPED
 
 
 def _cosines_told(cosines: dict[int, float]) -> str:
@@ -159,8 +171,9 @@ def _facts(backbone: Backbone) -> dict[str, str]:
 
 
 def _manifest(
-    request: ExportRequest, spec: BackboneSpec, evidence: _Evidence, model_sha256: str
+    request: ExportRequest, backbone: Backbone, evidence: _Evidence, model_sha256: str
 ) -> Manifest:
+    spec = backbone.spec
     return Manifest(
         name=request.artifact_name,
         version=request.version,
@@ -171,14 +184,15 @@ def _manifest(
         precision="fp32",
         opset=onnx_file.OPSET,
         license=spec.license,
-        provenance=_provenance(spec, evidence),
+        provenance=_provenance(backbone, evidence),
         files={MODEL_FILE: model_sha256},
         golden_embeddings=encode_golden(evidence.golden_ND),
     )
 
 
-def _provenance(spec: BackboneSpec, evidence: _Evidence) -> dict[str, Any]:
+def _provenance(backbone: Backbone, evidence: _Evidence) -> dict[str, Any]:
     """Where the artifact comes from; no paths and no times, so that equal exports are equal."""
+    spec = backbone.spec
     return {
         "backbone": spec.name,
         "method": spec.origin,
@@ -187,10 +201,17 @@ def _provenance(spec: BackboneSpec, evidence: _Evidence) -> dict[str, Any]:
         "torch": str(torch.__version__),
         "onnx": onnx_file.VERSION,
         "onnxruntime": parity.VERSION,
-        "labelled_photos": asdict(evidence.photos) if evidence.photos else _PHOTOS_SKIPPED,
+        "labelled_photos": asdict(evidence.photos) if evidence.photos else _skipped(backbone),
         "parity_images": evidence.compared,
         "parity_cosine": {str(b): round(c, 6) for b, c in evidence.parity.items()},
+        **({} if backbone.run is None else {"run": dict(backbone.run)}),
     }
+
+
+def _backbone(request: ExportRequest) -> Backbone:
+    if request.run is not None:
+        return trained_backbone(request.run)
+    return backbones.build(request.backbone, request.weights_file)
 
 
 class _Steps:

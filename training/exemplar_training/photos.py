@@ -15,6 +15,7 @@ import numpy as np
 import torch
 
 from exemplar_server.backends.images import ImageLimits, decode
+from exemplar_training.errors import ExportError
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -62,6 +63,13 @@ def check_photos(
     images_NHWC: NDArray[np.uint8],
     photos: list[LabelledPhoto],
 ) -> PhotoCheck:
+    """How many `photos` the backbone classifies right.
+
+    Raises:
+        ExportError: it has no classifier of ImageNet's classes.
+    """
+    if backbone.classifier is None:
+        raise ExportError(f"photos: expected a classifier, {backbone.spec.name} has none")
     with torch.inference_mode():
         logits_NC = backbone.classifier(embedder.normalize(torch.from_numpy(images_NHWC)))
     best = logits_NC.topk(min(_TOP, logits_NC.shape[1])).indices.tolist()

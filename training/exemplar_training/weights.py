@@ -18,15 +18,21 @@ _REASON_CHARACTERS = 160  # load_state_dict names every key
 
 @dataclass(frozen=True)
 class Weights:
-    """A weights file on disk. `origin` says in words where it comes from and holds no path."""
+    """A weights file on disk. `origin` says in words where it comes from and holds no path.
 
-    path: Path
+    Without `path` they are those that the network was made with.
+    """
+
+    path: Path | None
     origin: str
     license: str
 
     @property
     def sha256(self) -> str:
-        return sha256_of(self.path)
+        return "" if self.path is None else sha256_of(self.path)
+
+
+UNTRAINED = Weights(None, "untrained", "Apache-2.0")
 
 
 def from_file(path: Path) -> Weights:
@@ -71,11 +77,13 @@ def _download(name: str, url: str, path: Path) -> None:
 
 
 def load_into(network: torch.nn.Module, weights: Weights, name: str) -> None:
-    """Fills `network`.
+    """Fills `network`; without a file it stays as it is.
 
     Raises:
         WeightsError: the file is not a state dictionary, or another network's.
     """
+    if weights.path is None:
+        return
     try:
         state: Any = torch.load(weights.path, map_location="cpu", weights_only=True)
         network.load_state_dict(state)

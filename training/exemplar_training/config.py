@@ -1,0 +1,107 @@
+"""What a training run is told: frozen dataclasses, a TOML table each.
+
+`config_file.py` reads and writes them. An empty string and a 0 mean "none" or "the backbone's own"
+where a comment says so, as TOML has no null.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+Trained = Literal["head", "last_block", "all"]
+Precision = Literal["fp32", "bf16", "fp16"]
+LEAST, MOST = "least", "most"
+
+
+def _within(default: float, least: float, most: float = float("inf")) -> Any:
+    """A number's field with its range, both ends included; `config_file.py` checks it."""
+    return field(default=default, metadata={LEAST: least, MOST: most})
+
+
+@dataclass(frozen=True)
+class DataConfig:
+    """Which images, and how many at once."""
+
+    root: str = ""  # a folder; empty with a name: where `exemplar-train data fetch` puts sets
+    name: str = ""  # a data set inside `root`; empty: `root` has a folder for each class
+    parts: tuple[str, ...] = ()  # of the data set; empty: all
+    n_shot: int = _within(0, 0)  # images of each class, drawn by the seed; 0: all
+    batch: int = _within(64, 1)  # images a step, over all processes
+    workers: int = _within(2, 0)  # threads that decode ahead
+
+
+@dataclass(frozen=True)
+class AugmentConfig:
+    """How images are varied; the defaults leave them alone. No flips where writing is read."""
+
+    flip: bool = False  # left to right, every second image
+    crop: float = _within(1.0, 0.01, 1.0)  # the least share of the area that a crop keeps
+    color: float = _within(0.0, 0.0, 1.0)  # brightness, contrast, saturation times 1 +- color
+
+
+@dataclass(frozen=True)
+class ModelConfig:
+    """The backbone, what it starts from and which part of it learns."""
+
+    backbone: str = "small_cnn"
+    weights: str = ""  # a weights file; empty: the published ones, none for small_cnn
+    init: str = ""  # a run whose backbone to start from
+    input_size: int = _within(0, 0)  # pixels a side; 0: the backbone's own
+    dim: int = _within(0, 0)  # of small_cnn; 0: its own
+    trained: Trained = "all"
+    layer_decay: float = _within(1.0, 0.01, 1.0)  # a block's rate over that of the block after it
+
+
+@dataclass(frozen=True)
+class SupervisedConfig:
+    """The head of supervised training."""
+
+    classifier: Literal["linear", "cosine"] = "linear"
+    label_smoothing: float = _within(0.0, 0.0, 0.99)
+
+
+@dataclass(frozen=True)
+class OptimizerConfig:
+    """How weights move."""
+
+    name: Literal["sgd", "adamw"] = "sgd"
+    rate: float = _within(0.05, 0.0)  # of the head and the last block, at its highest
+    momentum: float = _within(0.9, 0.0, 0.9999)  # of sgd, with Nesterov's look ahead
+    weight_decay: float = _within(5e-4, 0.0)  # of matrices and kernels, never of vectors
+    clip_norm: float = _within(0.0, 0.0)  # the largest norm of all gradients; 0: any
+    ema_decay: float = _within(0.0, 0.0, 0.999999)  # of the averaged weights; 0: none are kept
+
+
+@dataclass(frozen=True)
+class ScheduleConfig:
+    """How long; the rate rises linearly, then falls to 0 by a half cosine."""
+
+    steps: int = _within(1000, 1)
+    warmup_steps: int = _within(0, 0)
+    log_every_steps: int = _within(10, 1)
+    checkpoint_every_steps: int = _within(500, 1)
+
+
+@dataclass(frozen=True)
+class ComputeConfig:
+    """Where and in which numbers."""
+
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    precision: Precision = "fp32"  # of activations; weights stay fp32
+    channels_last: bool = True  # on GPUs only
+
+
+@dataclass(frozen=True)
+class RunConfig:
+    """All that a run depends on, beside its data."""
+
+    seed: int = _within(0, 0, 2**31 - 1)
+    method: Literal["supervised"] = "supervised"
+    data: DataConfig = field(default_factory=DataConfig)
+    augment: AugmentConfig = field(default_factory=AugmentConfig)
+    model: ModelConfig = field(default_factory=ModelConfig)
+    supervised: SupervisedConfig = field(default_factory=SupervisedConfig)
+    optimizer: OptimizerConfig = field(default_factory=OptimizerConfig)
+    schedule: ScheduleConfig = field(default_factory=ScheduleConfig)
+    compute: ComputeConfig = field(default_factory=ComputeConfig)

@@ -1,0 +1,82 @@
+"""The verb `exemplar-train fit`: a configuration and images to a run with its checkpoint."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from exemplar_training.config import DataConfig
+    from exemplar_training.data.image_set import ImageSet
+
+_EXAMPLES = """\
+examples:
+  exemplar-train fit digits.toml --out runs/digits --set data.root=DATA
+  exemplar-train fit digits.toml --out runs/digits --set data.root=DATA --resume
+  torchrun --nproc-per-node 2 -m exemplar_training.cli fit digits.toml --out runs/digits
+
+Ctrl-C and SIGTERM leave a checkpoint that --resume goes on from; it gives the weights
+that an uninterrupted run gives.
+"""
+_SIGNALLED = 128  # what a shell adds to the number of a signal
+
+
+def add_parser(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    parser = verbs.add_parser(
+        "fit",
+        help="train a backbone",
+        description="Trains as CONFIG says and writes config.toml, checkpoint.pt, metrics.jsonl.",
+        epilog=_EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("config", type=Path, metavar="CONFIG", help="a TOML file")
+    parser.add_argument("--out", required=True, type=Path, metavar="RUN", help="the run's folder")
+    parser.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        dest="overrides",
+        metavar="KEY=VALUE",
+        help="instead of what CONFIG says, such as data.batch=32; may be repeated",
+    )
+    parser.add_argument(
+        "--resume", action="store_true", help="go on from RUN's checkpoint, where there is one"
+    )
+    parser.set_defaults(run=_fit)
+
+
+def _fit(parsed: argparse.Namespace) -> None:
+    # Here, because torch takes seconds to import and --help must not.
+    from exemplar_training import config_file  # noqa: PLC0415
+    from exemplar_training.fit.run import RunRequest, run  # noqa: PLC0415
+
+    config = config_file.read(parsed.config, parsed.overrides)
+    request = RunRequest(config, parsed.out, parsed.resume)
+    outcome = run(request, _images(config.data), _say)
+    if outcome.is_main:
+        _say(f"done at step {outcome.step} of {outcome.steps}")
+        _say(f"\nnext: exemplar-train {_next(parsed, is_whole=outcome.step == outcome.steps)}")
+    if outcome.signal_number:
+        sys.exit(_SIGNALLED + outcome.signal_number)
+
+
+def _images(data: DataConfig) -> ImageSet:
+    from exemplar_training.data import folder  # noqa: PLC0415
+    from exemplar_training.data.layout import DEFAULT_ROOT  # noqa: PLC0415
+
+    if not data.name:
+        return folder.load_folder(Path(data.root))
+    root = Path(data.root) if data.root else DEFAULT_ROOT
+    return folder.load(root, data.name, data.parts or None)
+
+
+def _next(parsed: argparse.Namespace, *, is_whole: bool) -> str:
+    if is_whole:
+        return f"export --checkpoint {parsed.out} --out backbones"
+    return f"fit {parsed.config} --out {parsed.out} --resume"
+
+
+def _say(line: str) -> None:
+    print(line, flush=True)  # noqa: T201 - a command line prints

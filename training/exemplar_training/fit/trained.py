@@ -1,0 +1,91 @@
+"""The backbone that a run trained, out of its checkpoint: for export and for the next run."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from exemplar_training import config_file
+from exemplar_training.embedder import Embedder
+from exemplar_training.errors import CheckpointError
+from exemplar_training.fit import checkpoint
+from exemplar_training.fit.build import backbone_of
+from exemplar_training.fit.state import ORIGIN
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from torch import Tensor
+
+    from exemplar_training.backbones import Backbone, BackboneSpec
+    from exemplar_training.config import RunConfig
+
+_PREFIX = "embedder."  # of the backbone in a method's module
+# Where things lie on one machine says nothing about the backbone.
+_PLACES = {"data.root", "data.workers", "model.init", "model.weights"}
+
+
+def trained_backbone(run: Path) -> Backbone:
+    """The backbone of the run in this folder, averaged weights where it kept them.
+
+    Raises:
+        TrainingError: no whole checkpoint, or one of another network.
+    """
+    content = checkpoint.load(run / checkpoint.FILE)
+    config = config_file.parse(content["config"])
+    backbone = backbone_of(config.model, config.seed)
+    state = _embedder_state(content)
+    load_embedder(backbone, state)
+    spec = _spec(backbone.spec, config, content, state)
+    return replace(backbone, spec=spec, run=_told(config, content))
+
+
+def load_embedder(backbone: Backbone, state: dict[str, Tensor]) -> None:
+    """Puts the weights of an Embedder of the same network into `backbone`.
+
+    Raises:
+        CheckpointError: they are of another network.
+    """
+    try:
+        Embedder(backbone).load_state_dict(state)
+    except RuntimeError as error:
+        reason = " ".join(str(error).split())[:160]  # it names every key
+        message = f"checkpoint: expected weights of {backbone.spec.name}, got {reason}"
+        raise CheckpointError(message) from error
+
+
+def _embedder_state(content: dict[str, Any]) -> dict[str, Tensor]:
+    state = content["ema"] or content["module"]
+    return {
+        name.removeprefix(_PREFIX): value
+        for name, value in state.items()
+        if name.startswith(_PREFIX)
+    }
+
+
+def _spec(
+    spec: BackboneSpec, config: RunConfig, content: dict[str, Any], state: dict[str, Tensor]
+) -> BackboneSpec:
+    data = "/".join([config.data.name or "a folder of images", *config.data.parts])
+    origin = (
+        f"{config.method}, {content['step']} steps on {data}; before: {content['facts'][ORIGIN]}"
+    )
+    return replace(spec, origin=origin, weights_sha256=_sha256(state), photos_right=0)
+
+
+def _told(config: RunConfig, content: dict[str, Any]) -> dict[str, Any]:
+    values = {
+        key: list(value) if isinstance(value, tuple) else value
+        for key, value in config_file.flat(config).items()
+        if key not in _PLACES
+    }
+    return {"step": content["step"], "has_averaged_weights": bool(content["ema"]), **values}
+
+
+def _sha256(state: dict[str, Tensor]) -> str:
+    """A hash of the weights that no file format changes."""
+    digest = hashlib.sha256()
+    for name in sorted(state):
+        digest.update(name.encode() + bytes(state[name].contiguous().flatten().numpy()))
+    return digest.hexdigest()
