@@ -7,7 +7,7 @@ from PIL import Image
 
 from exemplar_server.backends.images import ImageLimits, decode
 
-LIMITS = ImageLimits(image_bytes=10 * 2**20, image_pixels=25_000_000)
+LIMITS = ImageLimits()
 SIZE = 32
 RED, GREEN, BLUE, WHITE = (255, 0, 0), (0, 255, 0), (0, 0, 255), (255, 255, 255)
 

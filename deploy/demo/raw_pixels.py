@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from exemplar_server.backends.images import ImageLimits, decode
-from exemplar_server.core.limits import Limits
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -19,7 +18,7 @@ if TYPE_CHECKING:
     from split import Split
 
 SIDE = 32
-_LIMITS = ImageLimits(Limits.image_bytes, Limits.image_pixels)
+_LIMITS = ImageLimits()
 
 
 def pixels(image: bytes) -> NDArray[np.float32]:

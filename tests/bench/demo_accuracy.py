@@ -24,13 +24,12 @@ from PIL import Image
 
 from exemplar_server.backends import images, onnx_backbone
 from exemplar_server.core.artifact import load_artifact
-from exemplar_server.core.limits import Limits
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
 ROOT = Path(__file__).parents[2]
-LIMITS = images.ImageLimits(Limits.image_bytes, Limits.image_pixels)
+LIMITS = images.ImageLimits()
 WHITE = (255, 255, 255)
 EMOJI_DRAWS, CIFAR_DRAWS = 300, 100
 CIFAR_QUERIES, CIFAR_POOL_PER_LABEL = 2000, 200

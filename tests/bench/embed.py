@@ -30,7 +30,6 @@ from exemplar.v1 import embedding_pb2 as pb
 from exemplar.v1 import embedding_pb2_grpc as rpc
 from exemplar_server.backends import images, onnx_backbone
 from exemplar_server.core.artifact import load_artifact
-from exemplar_server.core.limits import Limits
 from server_process import server_process
 
 if TYPE_CHECKING:
@@ -41,7 +40,7 @@ if TYPE_CHECKING:
 
 
 CONCURRENCY = 16
-LIMITS = images.ImageLimits(Limits.image_bytes, Limits.image_pixels)
+LIMITS = images.ImageLimits()
 
 
 @dataclass(frozen=True)

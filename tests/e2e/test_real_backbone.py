@@ -13,7 +13,6 @@ from sklearn.neighbors import KNeighborsClassifier
 
 from exemplar import Client
 from exemplar_server.backends import images
-from exemplar_server.core.limits import Limits
 from exemplar_training import backbones
 from exemplar_training.embedder import Embedder
 from exemplar_training.photos import labelled_photos
@@ -24,7 +23,7 @@ BACKBONE = Path(__file__).parents[2] / "build/backbones/lite0/1"
 CROPS_A_PHOTO = 100
 QUERIES = 400
 SEED = 0
-LIMITS = images.ImageLimits(Limits.image_bytes, Limits.image_pixels)
+LIMITS = images.ImageLimits()
 
 
 def crops() -> list[tuple[str, bytes]]:

@@ -19,22 +19,7 @@ from exemplar_training.small_cnn import small_cnn
 from fit_runs import content, fit, told
 from training_images import squares
 
-
-@pytest.fixture(scope="module", autouse=True)
-def one_thread():
-    """Two threads on a shared machine wait for each other more than they compute."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
-
-
-@pytest.fixture(scope="module")
-def whole(tmp_path_factory):
-    """A run that nothing interrupted."""
-    out = tmp_path_factory.mktemp("whole") / "run"
-    assert fit(out).step == 7
-    return out
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 # What learns

@@ -8,8 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from exemplar_training.data.image_set import ImageSet
+from exemplar_training.errors import EvaluationError
 from exemplar_training.evaluation.episodes import Episodes, EpisodeSpec, sample
-from exemplar_training.evaluation.errors import EvaluationError
 from exemplar_training.evaluation.leaks import refuse_overlap, without_copies
 
 SPEC = EpisodeSpec(n_way=3, n_shot=2, n_query=4, episodes=20, seed=5)

@@ -15,8 +15,8 @@ from exemplar_training.cli import main
 from exemplar_training.data.image_set import ImageSet
 from exemplar_training.data.layout import DESCRIPTION_FILE, Description
 from exemplar_training.embedder import Embedder
+from exemplar_training.errors import EvaluationError
 from exemplar_training.evaluation import embeddings
-from exemplar_training.evaluation.errors import EvaluationError
 from exemplar_training.evaluation.untrained import untrained
 from pictures import encoded
 

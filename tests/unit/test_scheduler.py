@@ -5,91 +5,23 @@ from __future__ import annotations
 import asyncio
 import threading
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import asynccontextmanager
 
-import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from exemplar_server.core.scheduler import MicroBatcher
-from exemplar_server.errors import InternalError, NotServingError, UndecodableImageError
+from exemplar_server.errors import InternalError, UndecodableImageError
 from fakes import BAD_IMAGE
-
-POISON = 255
-
-
-class FakeSession:
-    """Embeds an image as its first value. Fails on POISON, waits while `gate` is closed."""
-
-    def __init__(self):
-        self.runs = []
-        self.gate = threading.Event()
-        self.gate.set()
-        self.entered = threading.Event()
-
-    def run(self, images_BHWC):
-        self.entered.set()
-        assert self.gate.wait(10)
-        numbers = images_BHWC[:, 0, 0, 0].tolist()
-        self.runs.append(numbers)
-        if POISON in numbers:
-            raise RuntimeError("secret of the model")
-        return np.array(numbers, np.float32)[:, None]
-
-
-class MiscountingSession(FakeSession):
-    """Answers with one embedding too few."""
-
-    def run(self, images_BHWC):
-        return super().run(images_BHWC)[1:]
-
-
-def decode(image):
-    if image == BAD_IMAGE:
-        raise UndecodableImageError("not a readable image")
-    if image == b"":
-        raise RuntimeError("secret of the decoder")
-    return np.full((1, 1, 1), image[0], np.uint8)
-
-
-@asynccontextmanager
-async def batching(*sessions, micro_batch=8, observe=lambda _: None, map_images=map):
-    batcher = MicroBatcher(sessions, decode, micro_batch, observe, map_images)
-    try:
-        yield batcher
-    finally:
-        for session in sessions:
-            session.gate.set()
-        await batcher.stop()
-
-
-async def busy(session):
-    """Returns when the session works on something."""
-    assert await asyncio.to_thread(session.entered.wait, 10)
-
-
-def ask(batcher, number, tenant="a"):
-    return batcher.submit(tenant, bytes([number]))
-
-
-def queued(batcher, *asked):
-    """Asks for the images (tenant, number), which all wait."""
-    answers = [ask(batcher, number, tenant) for tenant, number in asked]
-    assert batcher.queue_length == len(asked)
-    return answers
-
-
-@asynccontextmanager
-async def behind_a_running_image(session, micro_batch=8):
-    """A batcher whose only session is held by image 0; opening its gate lets the queue go on."""
-    async with batching(session, micro_batch=micro_batch) as batcher:
-        session.gate.clear()
-        first = ask(batcher, 0)
-        await busy(session)
-        yield batcher
-        session.gate.set()
-        await asyncio.gather(first, return_exceptions=True)
+from sessions import (
+    POISON,
+    FakeSession,
+    MiscountingSession,
+    ask,
+    batching,
+    behind_a_running_image,
+    busy,
+    queued,
+)
 
 
 async def test_a_lone_image_runs_at_once():
@@ -128,6 +60,7 @@ async def test_every_free_session_takes_work():
         for session in sessions:
             session.gate.set()
         await asyncio.gather(*tasks)
+    assert sorted(session.runs for session in sessions) == [[[1]], [[2]]]
 
 
 async def test_one_image_of_a_tenant_overtakes_a_hundred_of_another():
@@ -227,28 +160,14 @@ async def test_a_micro_batch_is_decoded_on_the_threads_it_is_given():
         return decoding.map(decode_and_tell, images)
 
     with decoding:
-        async with batching(FakeSession(), map_images=map_on_threads) as batcher:
+        async with batching(FakeSession(), spread=map_on_threads) as batcher:
             await ask(batcher, 1)
     assert names == ["decode_0"]
-
-
-class BrokenSession(FakeSession):
-    def run(self, _):
-        raise RuntimeError("the device is lost")
 
 
 async def test_a_run_with_too_few_embeddings_fails():
     async with batching(MiscountingSession()) as batcher:
         assert isinstance((await ask(batcher, 1)).result, InternalError)
-
-
-@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
-async def test_a_session_that_fails_even_a_black_image_ends_its_thread():
-    async with batching(BrokenSession()) as batcher:
-        with pytest.raises(NotServingError):
-            await asyncio.wait_for(ask(batcher, 1), 10)
-        await asyncio.to_thread(batcher._threads[0].join)  # noqa: SLF001 - what is_alive is about
-        assert not batcher.is_alive
 
 
 async def test_a_cancelled_image_leaves_the_queue_at_once():
@@ -258,17 +177,6 @@ async def test_a_cancelled_image_leaves_the_queue_at_once():
         gone.cancel()
         await asyncio.sleep(0)  # one turn of the loop: the future tells of it
         assert batcher.queue_length == 1
-
-
-async def test_an_image_that_comes_while_the_batcher_stops_is_refused():
-    session = FakeSession()
-    async with behind_a_running_image(session) as batcher:
-        stopping = asyncio.ensure_future(batcher.stop())
-        await asyncio.sleep(0)  # one turn of the loop: it has begun
-        with pytest.raises(NotServingError):
-            ask(batcher, 1)
-        session.gate.set()
-        await stopping
 
 
 async def test_a_session_goes_on_after_a_failed_run():
@@ -311,54 +219,3 @@ async def test_waiting_and_running_time_are_told_apart():
         session.gate.set()
         embedded = await task
     assert min(embedded.queue_ms, embedded.decode_ms, embedded.infer_ms) > 0
-
-
-async def test_a_batcher_is_alive_until_it_stops():
-    async with batching(FakeSession()) as batcher:
-        assert batcher.is_alive
-    assert not batcher.is_alive
-
-
-@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
-async def test_a_batcher_that_lost_a_thread_is_not_alive_and_refuses():
-    def fail(_):
-        raise RuntimeError
-
-    async with batching(FakeSession(), observe=fail) as batcher:
-        with pytest.raises(NotServingError):
-            await asyncio.wait_for(ask(batcher, 1), 10)
-        await asyncio.to_thread(batcher._threads[0].join)  # noqa: SLF001 - what is_alive is about
-        assert not batcher.is_alive
-        with pytest.raises(NotServingError):
-            ask(batcher, 2)
-
-
-async def test_stop_answers_the_running_image_and_refuses_the_waiting():
-    session = FakeSession()
-    batcher = MicroBatcher([session], decode, 8)
-    session.gate.clear()
-    running = ask(batcher, 0)
-    await busy(session)
-    (waiting,) = queued(batcher, ("a", 1))
-    stopping = asyncio.ensure_future(batcher.stop())
-    with pytest.raises(NotServingError):
-        await asyncio.wait_for(waiting, 10)
-    session.gate.set()
-    await stopping
-    assert (await asyncio.wait_for(running, 10)).result.tolist() == [0.0]
-
-
-async def test_stop_leaves_no_thread_and_no_image_behind():
-    session = FakeSession()
-    async with batching(session) as batcher:
-        await ask(batcher, 1)
-    names = [thread.name for thread in threading.enumerate()]
-    assert not [name for name in names if name.startswith("session-")]
-    assert batcher.queue_length == 0
-
-
-async def test_a_stopped_batcher_refuses_images():
-    async with batching(FakeSession()) as batcher:
-        pass
-    with pytest.raises(NotServingError):
-        ask(batcher, 1)

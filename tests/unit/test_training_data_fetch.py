@@ -9,12 +9,12 @@ import pytest
 from exemplar_training.cli import main
 from exemplar_training.data import sets
 from exemplar_training.data.archive import read_members
-from exemplar_training.data.errors import DataError
 from exemplar_training.data.fetch import DOWNLOADS, fetch
 from exemplar_training.data.folder import load
 from exemplar_training.data.layout import SetImage
 from exemplar_training.data.registry import npm_package
 from exemplar_training.data.sets import DataSet
+from exemplar_training.errors import DataError
 from training_archives import tar
 
 ARCHIVE = tar({"train/cat/0.png": b"cat", "train/dog/0.png": b"dog"}, "gz")

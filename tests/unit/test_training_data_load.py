@@ -5,9 +5,9 @@ import json
 import numpy as np
 import pytest
 
-from exemplar_training.data.errors import DataError
 from exemplar_training.data.folder import load, load_folder
 from exemplar_training.data.layout import Facts, SetImage, write_set
+from exemplar_training.errors import DataError
 
 
 def write(root, parts="splits", names=("test", "train")):

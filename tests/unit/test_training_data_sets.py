@@ -9,11 +9,11 @@ import pytest
 from PIL import Image, ImageFont
 
 from exemplar_training.data import emoji, glyphs, pixel_sets
-from exemplar_training.data.errors import DataError
 from exemplar_training.data.fonts import FONTS, Font
 from exemplar_training.data.registry import npm_package
 from exemplar_training.data.sets import SETS
 from exemplar_training.data.textile import textile
+from exemplar_training.errors import DataError
 from pictures import encoded
 from training_archives import deb, tar, wheel_file
 

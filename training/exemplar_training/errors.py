@@ -6,6 +6,8 @@ TrainingError
 ├── ConfigError             a run's configuration: unknown key, wrong type, out of range
 ├── CheckpointError         a checkpoint that is missing, broken, half written or another run's
 ├── FitError                training cannot go on: no memory, no finite loss, unusable images
+├── DataError               a set that is missing, damaged or cannot be fetched; says what to do
+├── EvaluationError         episodes that cannot be drawn or that leak, images that do not embed
 └── ExportError             a gate failed or the artifact cannot be written: nothing was written
 """
 
@@ -37,4 +39,12 @@ class CheckpointError(TrainingError):
 
 
 class FitError(TrainingError):
+    pass
+
+
+class DataError(TrainingError):
+    pass
+
+
+class EvaluationError(TrainingError):
     pass

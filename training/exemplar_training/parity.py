@@ -1,6 +1,6 @@
 """The gate between PyTorch and ONNX: the file must say what the network said before its export.
 
-The only file of training that imports onnxruntime. Shapes: N images, B batch, D dim.
+Shapes: N images, B batch, D dim.
 """
 
 from __future__ import annotations

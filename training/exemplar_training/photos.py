@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from exemplar_training.backbones import Backbone
     from exemplar_training.embedder import Embedder
 
-_LIMITS = ImageLimits(image_bytes=10 * 2**20, image_pixels=25_000_000)
+_LIMITS = ImageLimits()
 _TOP = 5
 
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from exemplar_server.core.artifact import Artifact, load_artifact
 from exemplar_training.errors import ExportError
+from exemplar_training.files import replace_directory, sync_directory
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -40,8 +41,8 @@ def publish(scratch: Path, target: Path) -> Artifact:
     artifact = load_artifact(scratch)
     if not _is_equal(scratch, target):
         _sync(scratch)
-        _replace(scratch, target)
-        _sync_directory(target.parent)
+        replace_directory(scratch, target)
+        sync_directory(target.parent)
     return replace(artifact, directory=target)
 
 
@@ -52,31 +53,8 @@ def _is_equal(one: Path, other: Path) -> bool:
     return all((one / name).read_bytes() == (other / name).read_bytes() for name in names)
 
 
-def _replace(scratch: Path, target: Path) -> None:
-    """Two renames: in between `target` is missing, never half written."""
-    if not target.exists():
-        scratch.rename(target)
-        return
-    retired = scratch.with_suffix(".retired")
-    target.rename(retired)
-    try:
-        scratch.rename(target)
-    except OSError:
-        retired.rename(target)
-        raise
-    shutil.rmtree(retired)
-
-
 def _sync(directory: Path) -> None:
     for path in directory.iterdir():
         with path.open("rb") as file:
             os.fsync(file.fileno())
-    _sync_directory(directory)
-
-
-def _sync_directory(directory: Path) -> None:
-    descriptor = os.open(directory, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+    sync_directory(directory)

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 
+from exemplar_server.core.limits import Limits
 from exemplar_server.errors import ExemplarError, LimitExceededError, UndecodableImageError
 
 if TYPE_CHECKING:
@@ -43,10 +44,10 @@ _PILLOW = re.compile(r"PIL\.")
 
 @dataclass(frozen=True)
 class ImageLimits:
-    """The largest image that is decoded; both are maxima."""
+    """The largest image that is decoded; both are maxima. The defaults are the server's."""
 
-    image_bytes: int
-    image_pixels: int
+    image_bytes: int = Limits.image_bytes
+    image_pixels: int = Limits.image_pixels
 
 
 def preprocessing_id(input_size: int) -> str:

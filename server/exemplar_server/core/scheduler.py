@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 
-class Map(Protocol):
+class Spread(Protocol):
     """The builtin map, or an executor's, which decodes a micro-batch on several threads."""
 
     def __call__(
@@ -129,12 +129,12 @@ class MicroBatcher:
         decode: Callable[[bytes], NDArray[np.uint8]],
         micro_batch: int,
         observe: Callable[[int], None] = lambda _: None,
-        map_images: Map = map,
+        spread: Spread = map,
     ) -> None:
         self._decode = decode
         self._micro_batch = micro_batch
         self._observe = observe
-        self._map = map_images
+        self._spread = spread
         self._queue = FairQueue()
         self._loop = asyncio.get_running_loop()
         self._threads = [
@@ -183,7 +183,7 @@ class MicroBatcher:
     def _run(self, session: Session, jobs: Sequence[_Job]) -> list[Embedded]:
         """One answer a job, in order."""
         started = self._loop.time()
-        decoded = list(self._map(self._decoded, [job.image for job in jobs]))
+        decoded = list(self._spread(self._decoded, [job.image for job in jobs]))
         ready = self._loop.time()
         images = [image_HWC for image_HWC in decoded if isinstance(image_HWC, np.ndarray)]
         if images:

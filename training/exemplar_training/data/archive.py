@@ -11,7 +11,7 @@ import zipfile
 import zlib
 from typing import TYPE_CHECKING
 
-from exemplar_training.data.errors import DataError
+from exemplar_training.errors import DataError
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -5,8 +5,8 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from exemplar_training.data.errors import DataError
 from exemplar_training.data.layout import DEFAULT_ROOT, Description, read_description
+from exemplar_training.errors import DataError
 
 _EXAMPLES = """\
 examples:

@@ -29,6 +29,11 @@ def emoji(archives: Sequence[Path]) -> Iterator[SetImage]:
             yield SetImage(house, code, f"{code}.png", _rendered(by_code[code]))
 
 
+def is_left_out(code: str) -> bool:
+    """Whether code points, such as 1F468-200D-1F680, are a flag or have a skin tone."""
+    return not _LEFT_OUT.isdisjoint(int(point, 16) for point in code.split("-"))
+
+
 def _drawings(archive: Path) -> dict[str, bytes]:
     """Code points, such as 1F468-200D-1F680, to SVG."""
     members = read_members(archive, _is_drawing)
@@ -39,7 +44,7 @@ def _is_drawing(name: str) -> bool:
     path = PurePosixPath(name)
     if path.suffix != ".svg" or path.parent.name != "svg":
         return False
-    return _LEFT_OUT.isdisjoint(int(point, 16) for point in path.stem.split("-"))
+    return not is_left_out(path.stem)
 
 
 def _rendered(svg: bytes) -> bytes:

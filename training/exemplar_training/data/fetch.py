@@ -5,9 +5,8 @@ from __future__ import annotations
 import importlib.metadata
 from typing import TYPE_CHECKING
 
-from tqdm import tqdm  # type: ignore[import-untyped]
+from tqdm import tqdm
 
-from exemplar_training.data.errors import DataError
 from exemplar_training.data.layout import (
     Facts,
     files_sha256,
@@ -15,6 +14,7 @@ from exemplar_training.data.layout import (
     write_set,
 )
 from exemplar_training.data.registry import get
+from exemplar_training.errors import DataError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from exemplar_training.data.errors import DataError
 from exemplar_training.data.image_set import ImageSet
 from exemplar_training.data.layout import DESCRIPTION_FILE, read_description
+from exemplar_training.errors import DataError
 
 if TYPE_CHECKING:
     from exemplar_training.data.layout import Description

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING
 from PIL import Image, ImageFont
 
 from exemplar_training.data.archive import read_members
-from exemplar_training.data.errors import DataError
 from exemplar_training.data.fonts import FONTS
 from exemplar_training.data.layout import SetImage
+from exemplar_training.errors import DataError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence

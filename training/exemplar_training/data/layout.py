@@ -16,7 +16,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from exemplar_training.data.errors import DataError
+from exemplar_training.errors import DataError
+from exemplar_training.files import replace_directory
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -107,7 +108,7 @@ def write_set(root: Path, facts: Facts, images: Iterable[SetImage]) -> Descripti
         text = json.dumps(asdict(description), indent=2) + "\n"
         (scratch / DESCRIPTION_FILE).write_text(text, encoding="utf-8")
         os.sync()  # once: an fsync for each of 60,000 small files takes minutes
-        _replace(scratch, root / facts.name)
+        replace_directory(scratch, root / facts.name)
     return description
 
 
@@ -173,13 +174,3 @@ def _only_writer(root: Path, name: str) -> Iterator[None]:
         except BlockingIOError as error:
             raise DataError(f"{name}: another process is fetching it into {root}") from error
         yield
-
-
-def _replace(scratch: Path, target: Path) -> None:
-    """In between, `target` is missing, never half written."""
-    retired = target.with_name(f".{target.name}.retired")
-    shutil.rmtree(retired, ignore_errors=True)
-    if target.exists():
-        target.rename(retired)
-    scratch.rename(target)
-    shutil.rmtree(retired, ignore_errors=True)

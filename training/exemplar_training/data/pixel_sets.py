@@ -14,8 +14,8 @@ import numpy as np
 from PIL import Image
 
 from exemplar_training.data.archive import read_members
-from exemplar_training.data.errors import DataError
 from exemplar_training.data.layout import SetImage
+from exemplar_training.errors import DataError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

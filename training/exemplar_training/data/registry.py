@@ -11,7 +11,7 @@ from enum import Enum
 from pathlib import Path
 
 from exemplar_training.data.archive import check_sha256
-from exemplar_training.data.errors import DataError
+from exemplar_training.errors import DataError
 
 _REASON_CHARACTERS = 300
 

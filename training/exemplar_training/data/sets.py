@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING
 
 from exemplar_training.data import pixel_sets
 from exemplar_training.data.emoji import emoji
-from exemplar_training.data.errors import DataError
 from exemplar_training.data.fonts import FONTS
 from exemplar_training.data.glyphs import DIGITS, LETTERS, digits, letters
 from exemplar_training.data.registry import debian_package, npm_package, wheel
 from exemplar_training.data.textile import textile
+from exemplar_training.errors import DataError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence

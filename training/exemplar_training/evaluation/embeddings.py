@@ -11,7 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 import numpy as np
-from tqdm import tqdm  # type: ignore[import-untyped]
+from tqdm import tqdm
 
 from exemplar_server.backends.images import ImageLimits, decode
 from exemplar_server.backends.onnx_backbone import (
@@ -20,9 +20,8 @@ from exemplar_server.backends.onnx_backbone import (
     available_cores,
     load_backbone,
 )
-from exemplar_server.core.limits import Limits
 from exemplar_server.errors import ExemplarError
-from exemplar_training.evaluation.errors import EvaluationError
+from exemplar_training.errors import EvaluationError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -38,7 +37,7 @@ if TYPE_CHECKING:
 RAW_SIDE = 32
 _RAW_BATCH = 64
 _CPU_BATCH = 4
-_LIMITS = ImageLimits(Limits.image_bytes, Limits.image_pixels)
+_LIMITS = ImageLimits()
 
 
 def by_artifact(artifact: Artifact, images: ImageSet, told: str) -> NDArray[np.float32]:

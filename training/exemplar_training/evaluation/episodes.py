@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from exemplar_training.evaluation.errors import EvaluationError
+from exemplar_training.errors import EvaluationError
 
 if TYPE_CHECKING:
     from numpy.random import Generator

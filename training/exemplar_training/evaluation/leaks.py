@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from exemplar_training.evaluation.errors import EvaluationError
+from exemplar_training.errors import EvaluationError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -14,11 +14,10 @@ from typing import TYPE_CHECKING, Any
 from exemplar_server.core.artifact import load_artifact
 from exemplar_training.data.folder import load, load_folder
 from exemplar_training.data.layout import DESCRIPTION_FILE, read_description
-from exemplar_training.errors import UnknownBackboneError
+from exemplar_training.errors import EvaluationError, UnknownBackboneError
 from exemplar_training.evaluation import report
 from exemplar_training.evaluation.embeddings import by_artifact, raw_pixels
 from exemplar_training.evaluation.episodes import EpisodeSpec, sample
-from exemplar_training.evaluation.errors import EvaluationError
 from exemplar_training.evaluation.heads import HEADS
 from exemplar_training.evaluation.leaks import without_copies
 

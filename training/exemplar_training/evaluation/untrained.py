@@ -10,9 +10,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from exemplar_server.core.artifact import MODEL_FILE
-from exemplar_training import backbones, small_cnn
+from exemplar_training.config import ModelConfig
 from exemplar_training.embedder import Embedder
 from exemplar_training.evaluation.embeddings import by_model_file
+from exemplar_training.fit.build import UNTRAINED, backbone_of
 from exemplar_training.onnx_file import write_onnx
 
 if TYPE_CHECKING:
@@ -49,6 +50,6 @@ def untrained(manifest: Manifest, seed: int) -> Backbone:
         UnknownBackboneError: this package makes no network of that name.
     """
     name = str(manifest.provenance["backbone"])
-    if name == small_cnn.NAME:
-        return small_cnn.small_cnn(manifest.input_size, manifest.dim, seed)
-    return backbones.untrained(name, seed)
+    size, dim = manifest.input_size, manifest.dim
+    model = ModelConfig(backbone=name, weights=UNTRAINED, input_size=size, dim=dim)
+    return backbone_of(model, seed)

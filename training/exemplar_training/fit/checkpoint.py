@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from exemplar_training.errors import CheckpointError
-from exemplar_training.fit.files import replace_file
+from exemplar_training.files import replace_file
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -11,7 +11,7 @@ import json
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, TextIO
 
-from exemplar_training.fit.files import replace_file
+from exemplar_training.files import replace_file
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

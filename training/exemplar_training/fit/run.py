@@ -16,11 +16,11 @@ from typing import TYPE_CHECKING
 from exemplar_training import config_file
 from exemplar_training.embedder import Embedder
 from exemplar_training.errors import CheckpointError
+from exemplar_training.files import replace_file
 from exemplar_training.fit import checkpoint
 from exemplar_training.fit.batches import Batches
 from exemplar_training.fit.build import backbone_of, few_of_each, method_of
 from exemplar_training.fit.distributed import world
-from exemplar_training.fit.files import replace_file
 from exemplar_training.fit.loop import fit
 from exemplar_training.fit.metrics import metrics
 from exemplar_training.fit.state import IMAGES, ORIGIN, training_of

@@ -12,6 +12,13 @@ down_revision = None
 
 
 def upgrade() -> None:
+    _create_answers()
+    _create_exemplars()
+    _create_store()
+    _create_support_sets()
+
+
+def _create_answers() -> None:
     op.create_table(
         "answer",
         sa.Column("tenant", sa.String(length=64), nullable=False),
@@ -23,6 +30,9 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("tenant", "method", "request_id"),
     )
     op.create_index("answer_created", "answer", ["created"], unique=False)
+
+
+def _create_exemplars() -> None:
     op.create_table(
         "embedding",
         sa.Column("incarnation", sa.String(length=36), nullable=False),
@@ -57,11 +67,19 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("incarnation", "exemplar_id"),
     )
     op.create_index("removal_revision", "removal", ["incarnation", "revision"], unique=False)
+
+
+def _create_store() -> None:
     op.create_table(
         "store",
         sa.Column("epoch", sa.String(length=36), nullable=False),
         sa.PrimaryKeyConstraint("epoch"),
     )
+    epoch = sa.table("store", sa.column("epoch"))
+    op.execute(epoch.insert().values(epoch=str(uuid.uuid4())))
+
+
+def _create_support_sets() -> None:
     op.create_table(
         "tenant",
         sa.Column("incarnation", sa.String(length=36), nullable=False),
@@ -89,5 +107,3 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("incarnation"),
         sa.UniqueConstraint("tenant", "name", name="support_set_tenant_name"),
     )
-    epoch = sa.table("store", sa.column("epoch"))
-    op.execute(epoch.insert().values(epoch=str(uuid.uuid4())))

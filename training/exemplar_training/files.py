@@ -1,8 +1,9 @@
-"""Files that are whole or not there at all."""
+"""Files and directories that are whole or not there at all."""
 
 from __future__ import annotations
 
 import os
+import shutil
 from typing import TYPE_CHECKING
 
 from exemplar_training.errors import CheckpointError
@@ -25,15 +26,31 @@ def replace_file(path: Path, *parts: bytes | memoryview) -> None:
             file.flush()
             os.fsync(file.fileno())
         partial.replace(path)
-        _sync_directory(path.parent)
+        sync_directory(path.parent)
     except OSError as error:
         raise CheckpointError(f"out: expected a writable folder, got {error}") from error
     finally:
         partial.unlink(missing_ok=True)
 
 
-def _sync_directory(directory: Path) -> None:
-    """Makes the rename itself last."""
+def replace_directory(scratch: Path, target: Path) -> None:
+    """Two renames: in between `target` is missing, never half written; raises OSError."""
+    retired = scratch.with_suffix(".retired")
+    shutil.rmtree(retired, ignore_errors=True)  # of a process that was killed
+    if not target.exists():
+        scratch.rename(target)
+        return
+    target.rename(retired)
+    try:
+        scratch.rename(target)
+    except OSError:
+        retired.rename(target)
+        raise
+    shutil.rmtree(retired)
+
+
+def sync_directory(directory: Path) -> None:
+    """Makes renames in it last."""
     descriptor = os.open(directory, os.O_RDONLY)
     try:
         os.fsync(descriptor)
