@@ -12,7 +12,7 @@ from exemplar_server.core.classify import ClassifyOptions, classify
 from exemplar_server.core.exemplars import Delta
 from exemplar_server.core.snapshot import advance, empty
 from exemplar_training.data.image_set import ImageSet
-from exemplar_training.evaluation import heads, metrics, report
+from exemplar_training.evaluation import heads, metrics, outcomes
 from exemplar_training.evaluation.episodes import EpisodeSpec, sample
 from fakes import support_set, unit_rows
 
@@ -123,7 +123,7 @@ def test_each_episode_is_answered_as_the_server_answers_it(options):
 def test_classes_far_apart_are_all_answered_right_and_told_from_unknown_ones(options):
     embeddings_ND, images, episodes, found = played(options, spread=0.05)
     assert found.accuracy_E.tolist() == [1.0] * 30
-    outcome = report.outcome("points", embeddings_ND, episodes, options, images.class_names)
+    outcome = outcomes.outcome("points", embeddings_ND, episodes, options, images.class_names)
     assert outcome.auroc == metrics.Interval(1.0, 0.0)
     assert set(outcome.recalls.values()) == {1.0}
     assert outcome.confusions == []
@@ -209,7 +209,7 @@ def test_confusion_and_recalls_equal_scikit_learns(answers):
 
 def test_confusions_are_shares_of_their_class_most_frequent_first():
     embeddings_ND, images, episodes, found = played(PROTOTYPE, spread=2)
-    outcome = report.outcome("points", embeddings_ND, episodes, PROTOTYPE, images.class_names)
+    outcome = outcomes.outcome("points", embeddings_ND, episodes, PROTOTYPE, images.class_names)
     shares = [c.share for c in outcome.confusions]
     assert shares == sorted(shares, reverse=True)
     worst = outcome.confusions[0]
@@ -220,15 +220,15 @@ def test_confusions_are_shares_of_their_class_most_frequent_first():
 
 def test_differences_are_to_the_first_outcome_of_the_same_episodes():
     embeddings_ND, images, _, _ = played(PROTOTYPE)
-    outcomes = [
-        report.outcome("points", embeddings_ND, sample(images, spec), options, images.class_names)
+    played_so = [
+        outcomes.outcome("points", embeddings_ND, sample(images, spec), options, images.class_names)
         for options in heads.HEADS[:2]
         for spec in (EpisodeSpec(5, 1, 7, 20), EpisodeSpec(5, 3, 7, 20))
     ]
-    found = report.differences(outcomes)
+    found = outcomes.differences(played_so)
     assert [(gap.name, gap.than, gap.n_shot) for gap in found] == [
         ("points, 1-NN", "points, prototype", shot) for shot in (1, 3)
     ]
     assert found[1].accuracy.mean == pytest.approx(
-        outcomes[3].accuracy.mean - outcomes[1].accuracy.mean
+        played_so[3].accuracy.mean - played_so[1].accuracy.mean
     )

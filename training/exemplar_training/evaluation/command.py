@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from exemplar_training.data.layout import DEFAULT_ROOT
+
+if TYPE_CHECKING:
+    from exemplar_training.evaluation.trial import Trial
 
 _EXAMPLES = """\
 examples:
@@ -24,15 +28,39 @@ def add_parser(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> No
         epilog=_EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    _add_what(parser)
-    _add_how(parser)
-    parser.set_defaults(run=_evaluate)
-
-
-def _add_what(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--artifact", required=True, type=Path, nargs="+", metavar="DIR", help="NAME/VERSION"
     )
+    add_trial(parser)
+    parser.add_argument(
+        "--no-floors", action="store_true", help="without raw pixels and untrained networks"
+    )
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write everything measured")
+    parser.set_defaults(run=_evaluate)
+
+
+def add_trial(parser: argparse.ArgumentParser) -> None:
+    """The arguments that `trial_of` reads: which images, and which episodes on them."""
+    _add_images(parser)
+    _add_episodes(parser)
+
+
+def trial_of(parsed: argparse.Namespace) -> Trial:
+    from exemplar_training.evaluation.trial import Trial  # noqa: PLC0415 - see _evaluate
+
+    return Trial(
+        data=parsed.data,
+        root=parsed.root.expanduser(),
+        parts=parsed.part,
+        n_way=parsed.n_way,
+        n_shots=tuple(dict.fromkeys(parsed.n_shot)),
+        n_query=parsed.n_query,
+        episodes=parsed.episodes,
+        seed=parsed.seed,
+    )
+
+
+def _add_images(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--data",
         required=True,
@@ -50,7 +78,7 @@ def _add_what(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def _add_how(parser: argparse.ArgumentParser) -> None:
+def _add_episodes(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--n-way", type=int, default=5, help="labels (default: 5)")
     parser.add_argument(
         "--n-shot", type=int, nargs="+", default=[1, 5], help="exemplars a label (default: 1 5)"
@@ -58,10 +86,6 @@ def _add_how(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--n-query", type=int, default=15, help="queries a label (default: 15)")
     parser.add_argument("--episodes", type=int, default=600, help="(default: 600)")
     parser.add_argument("--seed", type=int, default=0, help="(default: 0)")
-    parser.add_argument(
-        "--no-floors", action="store_true", help="without raw pixels and untrained networks"
-    )
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write everything measured")
 
 
 def _evaluate(parsed: argparse.Namespace) -> None:
@@ -70,14 +94,7 @@ def _evaluate(parsed: argparse.Namespace) -> None:
 
     asked = Evaluation(
         artifacts=tuple(parsed.artifact),
-        data=parsed.data,
-        root=parsed.root.expanduser(),
-        parts=parsed.part,
-        n_way=parsed.n_way,
-        n_shots=tuple(dict.fromkeys(parsed.n_shot)),
-        n_query=parsed.n_query,
-        episodes=parsed.episodes,
-        seed=parsed.seed,
+        trial=trial_of(parsed),
         has_floors=not parsed.no_floors,
         json_file=parsed.json,
     )

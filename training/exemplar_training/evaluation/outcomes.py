@@ -48,7 +48,7 @@ class Outcome:
     """What an embedding and a head did in the episodes of one n_shot.
 
     Shares in [0, 1]. `auroc`, of known against unknown queries by their best similarity, is None
-    where there were no unknown ones.
+    where there were no unknown ones. `played` has every single answer.
     """
 
     embedding: str
@@ -59,11 +59,15 @@ class Outcome:
     calibration_error: float
     recalls: dict[str, float]
     confusions: list[Confusion]  # the most frequent ones
-    accuracy_E: NDArray[np.float64]
+    played: Played
 
     @property
     def name(self) -> str:
         return f"{self.embedding}, {self.head}"
+
+    def minus(self, other: Outcome) -> Interval:
+        """How much more accurate it is than `other`, on the same episodes."""
+        return paired_difference(self.played.accuracy_E, other.played.accuracy_E)
 
 
 @dataclass(frozen=True)
@@ -98,7 +102,7 @@ def outcome(
         calibration_error(played.score_EQ.ravel(), is_right_Q),
         {class_names[c]: float(recalls_C[c]) for c in asked},
         _confusions(counts_CC, class_names),
-        played.accuracy_E,
+        played,
     )
 
 
@@ -109,8 +113,7 @@ def differences(outcomes: Sequence[Outcome]) -> list[Difference]:
     for other in outcomes:
         base = first.setdefault(other.n_shot, other)
         if other is not base:
-            gap = paired_difference(other.accuracy_E, base.accuracy_E)
-            found.append(Difference(other.name, base.name, other.n_shot, gap))
+            found.append(Difference(other.name, base.name, other.n_shot, other.minus(base)))
     return found
 
 
@@ -144,7 +147,7 @@ def differences_table(found: Sequence[Difference]) -> list[str]:
 
 def as_json(outcomes: Sequence[Outcome]) -> dict[str, Any]:
     """Results and differences; shares in [0, 1], half intervals, no single episodes."""
-    results = [{k: v for k, v in asdict(o).items() if k != "accuracy_E"} for o in outcomes]
+    results = [{k: v for k, v in asdict(o).items() if k != "played"} for o in outcomes]
     return {"results": results, "differences": [asdict(gap) for gap in differences(outcomes)]}
 
 
