@@ -1,30 +1,33 @@
 """Domain adaptation: the mechanisms that accuracy on a small data set would not show."""
 
 import math
+from dataclasses import replace
 
 import pytest
 import torch
 from torch import nn
 
-from exemplar_training.adaptation import adversarial, shot, tent
-from exemplar_training.adaptation.adabn import adapt_statistics, batch_norms
+from exemplar_training.adaptation import adversarial, shot
+from exemplar_training.adaptation.adabn import AdaBN
 from exemplar_training.adaptation.coral import coral_loss
 from exemplar_training.adaptation.entropy import diversity, entropy
 from exemplar_training.adaptation.mcc import mcc_loss
 from exemplar_training.adaptation.mmd import mmd_loss
-from exemplar_training.errors import TrainingError
+from exemplar_training.adaptation.shot import Shot
+from exemplar_training.adaptation.tent import Tent
+from exemplar_training.config import TWO_DOMAINS, DataConfig, RunConfig
+from exemplar_training.errors import FitError, TrainingError
+from exemplar_training.fit.batches import Batches, Shard
+from exemplar_training.fit.build import method_of
+from exemplar_training.fit.images import RunImages, unlabelled
+from exemplar_training.small_cnn import small_cnn
+from training_images import squares
+
+IMAGES = squares(24)
 
 
 def normal(*shape, seed=0):
     return torch.randn(*shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
-
-
-def network():
-    torch.manual_seed(0)
-    layers = [nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4), nn.ReLU(), nn.Flatten(), nn.LazyLinear(2)]
-    made = nn.Sequential(*layers).double()
-    made(normal(2, 3, 6, 6))
-    return made.eval()
 
 
 def state(module):
@@ -143,47 +146,101 @@ def test_a_class_without_images_gets_none():
 
 
 def test_shot_prefers_sure_and_diverse_predictions():
-    labels = torch.arange(4)
+    def loss(logits):
+        return shot.shot_loss(logits, torch.arange(4), weight=0.3)
+
     collapsed = torch.zeros(4, 4).index_fill(1, torch.tensor([0]), 100)
-    assert shot.shot_loss(100 * torch.eye(4), labels) < shot.shot_loss(torch.zeros(4, 4), labels)
-    assert shot.shot_loss(torch.zeros(4, 4), labels) < shot.shot_loss(collapsed, labels)
+    assert loss(100 * torch.eye(4)) < loss(torch.zeros(4, 4))
+    assert loss(torch.zeros(4, 4)) < loss(collapsed)
 
 
-# AdaBN and TENT
+# Methods
+
+
+def network():
+    return small_cnn(dim=64), nn.Linear(64, len(IMAGES.class_names))
+
+
+def batches(**given):
+    return Batches(unlabelled(IMAGES), 32, 8, seed=0, **given)
+
+
+def a_step(method, step=0):
+    """The names of what one step changed."""
+    before = state(method.module)
+    method.train()
+    loss, _ = method.loss(batches(target=batches()).at(step))
+    if method.groups():
+        optimizer = torch.optim.SGD([p for g in method.groups() for p in g.parameters], lr=0.1)
+        loss.backward()
+        optimizer.step()
+    return changed(method.module, before)
+
+
+def is_statistic(name):
+    return name.endswith(("running_mean", "running_var", "num_batches_tracked"))
 
 
 def test_adabn_takes_the_targets_statistics_and_no_weight():
-    module = network()
-    before = state(module)
-    batches = [normal(8, 3, 6, 6, seed=n) * 5 + 3 for n in range(3)]
-    adapt_statistics(module, batches)
-    convolved = torch.cat([module[0](batch) for batch in batches])
-    torch.testing.assert_close(module[1].running_mean, convolved.mean((0, 2, 3)))
-    assert changed(module, before) == {"1.running_mean", "1.running_var", "1.num_batches_tracked"}
-    assert not module.training
-    assert module[1].momentum == 0.1
-
-
-def test_adabn_needs_batch_norm_and_images():
-    with pytest.raises(TrainingError, match="BatchNorm"):
-        adapt_statistics(nn.Linear(1, 1), [normal(1, 1)])
-    with pytest.raises(TrainingError, match="at least one batch"):
-        adapt_statistics(network(), [])
+    backbone, head = network()
+    method = AdaBN(backbone, head)
+    names = set().union(*(a_step(method, step) for step in range(3)))
+    assert names == {name for name in method.module.state_dict() if is_statistic(name)}
+    every_BCHW = torch.cat([batches().at(step).image_BHWC for step in range(3)])
+    first = backbone.trunk.blocks[0]
+    convolved = first.conv(method.module.embedder.normalize(every_BCHW))
+    torch.testing.assert_close(first.norm.running_mean, convolved.mean((0, 2, 3)))
 
 
 def test_tent_trains_scale_and_shift_only():
-    module = network()
-    before = state(module)
-    optimizer = torch.optim.SGD(tent.prepare(module), lr=0.1)
-    entropy(module(normal(8, 3, 6, 6))).backward()
-    optimizer.step()
-    assert changed(module, before) - {n for n, _ in module.named_buffers()} == {
-        "1.weight",
-        "1.bias",
-    }
-    assert len(batch_norms(module)) == 1
+    names = {name for name in a_step(Tent(*network())) if not is_statistic(name)}
+    places = [f"embedder.trunk.blocks.{block}.norm" for block in range(4)]
+    assert names == {f"{place}.{kind}" for place in places for kind in ("weight", "bias")}
 
 
-def test_tent_needs_batch_norm():
-    with pytest.raises(TrainingError, match="BatchNorm"):
-        tent.prepare(nn.Linear(1, 1))
+def test_shot_leaves_the_head_alone_and_labels_all_images():
+    method = Shot(*network(), batches(), RunConfig(method="shot"))
+    names = a_step(method)
+    assert not {name for name in names if name.startswith("head.")}
+    assert {"pseudo_N", "embedder.trunk.blocks.0.conv.weight"} < names
+    pseudo_N = method.module.pseudo_N.clone()
+    a_step(method, step=1)
+    assert torch.equal(method.module.pseudo_N, pseudo_N)  # not every step
+
+
+@pytest.mark.parametrize("method", [AdaBN, Tent])
+def test_a_network_without_batch_norm_is_refused(method):
+    backbone, head = network()
+    with pytest.raises(FitError, match=r"expected .*BatchNorm"):
+        method(replace(backbone, trunk=nn.Flatten()), head)
+
+
+@pytest.mark.parametrize("name", TWO_DOMAINS)
+def test_two_domains_learn_and_the_statistics_are_the_targets(name):
+    config = RunConfig(method=name)
+    backbone, head = network()
+    method = method_of(config, backbone, head, batches())
+    names = a_step(method, step=500)  # by then the loss between the domains counts
+    assert all(name in names for name, _ in method.module.named_parameters())
+    target = AdaBN(small_cnn(dim=64), head)
+    target.module.embedder.trunk.blocks[0].norm.momentum = 0.1
+    a_step(target, step=500)
+    first, same = (each.module.embedder.trunk.blocks[0].norm for each in (method, target))
+    assert torch.equal(first.running_mean, same.running_mean)
+    assert first.num_batches_tracked == 1
+
+
+def test_two_domains_need_two():
+    method = method_of(RunConfig(method="mmd"), *network(), batches())
+    with pytest.raises(FitError, match="mmd: expected images of a target, got none"):
+        method.loss(batches().at(0))
+
+
+def test_nothing_tells_a_method_the_targets_labels():
+    config = RunConfig(method="shot", target=DataConfig(n_shot=12))
+    seen = RunImages(IMAGES, None).batches(config, 32, Shard())
+    assert (len(seen.images), set(seen.images.class_ids_N)) == (12, {0})
+    both = RunImages(IMAGES, IMAGES).batches(replace(config, method="dann"), 32, Shard())
+    assert set(both.target.images.class_ids_N) == {0}
+    assert set(both.images.class_ids_N) == set(range(6))
+    assert both.at(0).rows_B.tolist() != both.at(0).target.rows_B.tolist()

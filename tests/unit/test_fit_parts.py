@@ -2,6 +2,7 @@
 
 import os
 import random
+from collections import Counter
 
 import numpy as np
 import pytest
@@ -14,9 +15,9 @@ from exemplar_training.errors import CheckpointError, FitError, UnknownBackboneE
 from exemplar_training.fit import checkpoint, random_states
 from exemplar_training.fit.augment import augmented
 from exemplar_training.fit.batches import Batches, Shard, uniforms
-from exemplar_training.fit.build import few_of_each
 from exemplar_training.fit.ema import Ema
 from exemplar_training.fit.frozen import blocks, learning
+from exemplar_training.fit.images import few_of_each
 from exemplar_training.fit.optimizers import rate_at
 from exemplar_training.small_cnn import small_cnn
 from training_images import squares
@@ -104,6 +105,19 @@ def test_a_flip_mirrors_about_half_of_the_images():
     is_same = [torch.equal(a, b) for a, b in zip(flipped, batch.image_BHWC, strict=True)]
     assert [a != b for a, b in zip(is_mirrored, is_same, strict=True)] == [True] * 40
     assert 10 < sum(is_mirrored) < 30
+
+
+def test_an_inversion_turns_half_of_the_images_flipped_or_not():
+    batch = batches(40).at(0)
+    both = augmented(batch.image_BHWC, batch.uniform_BK, AugmentConfig(flip=True, invert=True))
+    flipped = augmented(batch.image_BHWC, batch.uniform_BK, AugmentConfig(flip=True))
+    is_turned = [torch.equal(a, 255 - b) for a, b in zip(both, flipped, strict=True)]
+    is_same = [torch.equal(a, b) for a, b in zip(both, flipped, strict=True)]
+    assert [a != b for a, b in zip(is_turned, is_same, strict=True)] == [True] * 40
+    is_flipped = (batch.uniform_BK[:, 0] < 0.5).tolist()
+    counts = Counter(zip(is_flipped, is_turned, strict=True))
+    assert len(counts) == 4
+    assert min(counts.values()) >= 4
 
 
 def test_a_crop_of_everything_is_the_image_and_a_small_one_shows_a_part():

@@ -12,6 +12,11 @@ from typing import Any, Literal
 Trained = Literal["head", "last_block", "all"]
 Precision = Literal["fp32", "bf16", "fp16"]
 LEAST, MOST = "least", "most"
+# Domain adaptation from the target's images alone; what it starts from has learned the classes.
+SOURCE_FREE = ("adabn", "shot", "tent")
+# And from the source's labelled and the target's unlabelled images in each step.
+TWO_DOMAINS = ("coral", "mmd", "dann", "cdan", "mcc")
+MethodName = Literal["supervised", "coral", "mmd", "dann", "cdan", "mcc", "adabn", "shot", "tent"]
 
 
 def _within(default: float, least: float, most: float = float("inf")) -> Any:
@@ -26,7 +31,8 @@ class DataConfig:
     root: str = ""  # a folder; empty with a name: where `exemplar-train data fetch` puts sets
     name: str = ""  # a data set inside `root`; empty: `root` has a folder for each class
     parts: tuple[str, ...] = ()  # of the data set; empty: all
-    n_shot: int = _within(0, 0)  # images of each class, drawn by the seed; 0: all
+    classes: tuple[str, ...] = ()  # by their names, in this order; empty: all
+    n_shot: int = _within(0, 0)  # images of each class, of all unlabelled ones, by seed; 0: all
     batch: int = _within(64, 1)  # images a step, over all processes
     workers: int = _within(2, 0)  # threads that decode ahead
 
@@ -38,6 +44,7 @@ class AugmentConfig:
     flip: bool = False  # left to right, every second image
     crop: float = _within(1.0, 0.01, 1.0)  # the least share of the area that a crop keeps
     color: float = _within(0.0, 0.0, 1.0)  # brightness, contrast, saturation times 1 +- color
+    invert: bool = False  # dark for light, every second image
 
 
 @dataclass(frozen=True)
@@ -59,6 +66,14 @@ class SupervisedConfig:
 
     classifier: Literal["linear", "cosine"] = "linear"
     label_smoothing: float = _within(0.0, 0.0, 0.99)
+
+
+@dataclass(frozen=True)
+class AdaptationConfig:
+    """What methods of domain adaptation ask beside the optimizer's settings."""
+
+    weight: float = _within(1.0, 0.0)  # of the loss between the domains; of shot's pseudo-labels
+    relabel_steps: int = _within(50, 1)  # how often shot computes its pseudo-labels
 
 
 @dataclass(frozen=True)
@@ -97,11 +112,27 @@ class RunConfig:
     """All that a run depends on, beside its data."""
 
     seed: int = _within(0, 0, 2**31 - 1)
-    method: Literal["supervised"] = "supervised"
+    method: MethodName = "supervised"
     data: DataConfig = field(default_factory=DataConfig)
+    target: DataConfig = field(default_factory=DataConfig)  # unlabelled, of another domain
     augment: AugmentConfig = field(default_factory=AugmentConfig)
     model: ModelConfig = field(default_factory=ModelConfig)
     supervised: SupervisedConfig = field(default_factory=SupervisedConfig)
+    adaptation: AdaptationConfig = field(default_factory=AdaptationConfig)
     optimizer: OptimizerConfig = field(default_factory=OptimizerConfig)
     schedule: ScheduleConfig = field(default_factory=ScheduleConfig)
     compute: ComputeConfig = field(default_factory=ComputeConfig)
+
+    @property
+    def is_source_free(self) -> bool:
+        return self.method in SOURCE_FREE
+
+    @property
+    def trained_on(self) -> DataConfig:
+        """The images that a step is about: the target's alone where the method is source-free."""
+        return self.target if self.is_source_free else self.data
+
+    @property
+    def has_target(self) -> bool:
+        """Whether a step has unlabelled images of the target beside those it is about."""
+        return self.method in TWO_DOMAINS

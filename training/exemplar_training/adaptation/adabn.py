@@ -2,8 +2,6 @@
 
 Li et al. 2016, "Revisiting Batch Normalization for Practical Domain Adaptation",
 https://arxiv.org/abs/1603.04779. No weight changes.
-
-Shapes: B batch, C channels, H, W.
 """
 
 from __future__ import annotations
@@ -11,13 +9,17 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import torch
-from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from exemplar_training.errors import TrainingError
+from exemplar_training.adaptation.entropy import entropy
+from exemplar_training.errors import FitError
+from exemplar_training.fit.network import Network
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from torch import Tensor, nn
+
+    from exemplar_training.backbones import Backbone
+    from exemplar_training.fit.method import Batch, Group
 
 
 def batch_norms(module: nn.Module) -> list[_BatchNorm]:
@@ -25,30 +27,41 @@ def batch_norms(module: nn.Module) -> list[_BatchNorm]:
     return [layer for layer in module.modules() if isinstance(layer, _BatchNorm)]
 
 
-def adapt_statistics(module: nn.Module, batches: Iterable[Tensor]) -> None:
-    """Replaces the running mean and variance by the plain average over `batches` (B, C, H, W).
+class AdaBN:
+    """A `Method`: running mean and variance become the plain average over all batches.
 
-    The module is in evaluation mode afterwards.
+    Images are not augmented: the statistics are of images as they are served.
 
     Raises:
-        TrainingError: no BatchNorm layer, or no batch.
+        FitError: the network has no BatchNorm.
     """
-    layers = batch_norms(module)
-    if not layers:
-        raise TrainingError("AdaBN: expected a network with BatchNorm layers, got one without")
-    momenta = [layer.momentum for layer in layers]
-    module.eval()
-    for layer in layers:
-        layer.reset_running_stats()
-        layer.momentum = None  # a cumulative average
-        layer.train()
-    count = 0
-    with torch.no_grad():
-        for image_BCHW in batches:
-            module(image_BCHW)
-            count += 1
-    for layer, momentum in zip(layers, momenta, strict=True):
-        layer.momentum = momentum
-    module.eval()
-    if not count:
-        raise TrainingError("AdaBN: expected at least one batch of target images, got none")
+
+    def __init__(self, backbone: Backbone, head: nn.Module) -> None:
+        self._network = Network(backbone, head)
+        self._layers = batch_norms(backbone.trunk)
+        if not self._layers:
+            raise FitError("adabn: expected a backbone with BatchNorm layers, got one without")
+        self._network.requires_grad_(requires_grad=False)
+        for layer in self._layers:
+            layer.reset_running_stats()
+            layer.momentum = None  # a cumulative average
+
+    @property
+    def module(self) -> nn.Module:
+        return self._network
+
+    def groups(self) -> list[Group]:
+        return []
+
+    def train(self) -> None:
+        self._network.eval()
+        for layer in self._layers:
+            layer.train()
+
+    def loss(self, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
+        """The mean entropy of the predictions: nothing minimizes it, but it tells how sure."""
+        with torch.no_grad():
+            return entropy(self._network(batch.image_BHWC)), {}
+
+    def after_step(self, step: int) -> None:
+        pass

@@ -9,11 +9,37 @@ Shapes: S source and T target images, N both, D dim, C classes.
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
+
+if TYPE_CHECKING:
+    from exemplar_training.adaptation.two_domains import Passed
+
+
+class Dann(nn.Module):
+    """The loss between the domains: how well a judge tells their embeddings apart."""
+
+    def __init__(self, dim: int) -> None:
+        super().__init__()
+        self.judge = discriminator(dim)
+
+    def forward(self, source: Passed, target: Passed, strength: float) -> Tensor:
+        return domain_loss(self.judge, source.embedding_BD, target.embedding_BD, strength)
+
+
+class Cdan(nn.Module):
+    """As Dann; the judge sees embeddings with predictions."""
+
+    def __init__(self, dim: int, class_count: int) -> None:
+        super().__init__()
+        self.judge = discriminator(dim * class_count)
+
+    def forward(self, source: Passed, target: Passed, strength: float) -> Tensor:
+        seen, other = (conditioned(each.embedding_BD, each.logits_BK) for each in (source, target))
+        return domain_loss(self.judge, seen, other, strength)
 
 
 class _Reversal(torch.autograd.Function):

@@ -7,8 +7,20 @@ Shapes: S source and T target images, D dim.
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import torch
-from torch import Tensor
+from torch import Tensor, nn
+
+if TYPE_CHECKING:
+    from exemplar_training.adaptation.two_domains import Passed
+
+
+class Coral(nn.Module):
+    """The loss between the domains: `coral_loss` of their embeddings."""
+
+    def forward(self, source: Passed, target: Passed, strength: float) -> Tensor:
+        return strength * coral_loss(source.embedding_BD, target.embedding_BD)
 
 
 def coral_loss(source_SD: Tensor, target_TD: Tensor) -> Tensor:

@@ -8,9 +8,22 @@ Shapes: N images, C classes.
 
 from __future__ import annotations
 
-from torch import Tensor
+from typing import TYPE_CHECKING
+
+from torch import Tensor, nn
+
+if TYPE_CHECKING:
+    from exemplar_training.adaptation.two_domains import Passed
 
 TEMPERATURE = 2.5
+
+
+class Mcc(nn.Module):
+    """The loss between the domains: `mcc_loss` of the target; the source's is supervised."""
+
+    def forward(self, source: Passed, target: Passed, strength: float) -> Tensor:
+        del source
+        return strength * mcc_loss(target.logits_BK)
 
 
 def mcc_loss(logits_NC: Tensor, temperature: float = TEMPERATURE) -> Tensor:

@@ -9,13 +9,25 @@ Shapes: B batch, D dim.
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from exemplar_training.errors import TrainingError
 
+if TYPE_CHECKING:
+    from exemplar_training.adaptation.two_domains import Passed
+
 # Times the mean squared distance of the batch, so that some kernel sees structure at any scale.
 BANDWIDTHS = (0.25, 0.5, 1.0, 2.0, 4.0)
+
+
+class Mmd(nn.Module):
+    """The loss between the domains: `mmd_loss` of their embeddings."""
+
+    def forward(self, source: Passed, target: Passed, strength: float) -> Tensor:
+        return strength * mmd_loss(source.embedding_BD, target.embedding_BD)
 
 
 def mmd_loss(source_BD: Tensor, target_BD: Tensor) -> Tensor:

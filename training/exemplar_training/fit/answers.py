@@ -11,13 +11,12 @@ from typing import TYPE_CHECKING
 import torch
 
 from exemplar_server.backends.onnx_backbone import available_cores
-from exemplar_training import config_file
 from exemplar_training.embedder import Embedder
 from exemplar_training.errors import CheckpointError
 from exemplar_training.evaluation.embeddings import embed
-from exemplar_training.fit import checkpoint
-from exemplar_training.fit.build import backbone_of, method_of
-from exemplar_training.fit.trained import trained_backbone
+from exemplar_training.fit.head import shape_of
+from exemplar_training.fit.network import Network
+from exemplar_training.fit.trained import trained_backbone, trained_head
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -35,20 +34,15 @@ def logits(run: Path, images: ImageSet) -> NDArray[np.float32]:
     """What the head of the run says, (N, K), in order; class k is `images.class_names[k]`.
 
     Raises:
-        CheckpointError: no whole checkpoint, or a head of another number of classes.
+        CheckpointError: no whole checkpoint, no head, or one of another number of classes.
         EvaluationError: an image cannot be decoded.
     """
-    content = checkpoint.load(run / checkpoint.FILE)
-    config = config_file.parse(content["config"])
-    backbone = backbone_of(config.model, config.seed)
-    module = method_of(config, backbone, len(images.class_names)).module
-    try:
-        module.load_state_dict(content["ema"] or content["module"])
-    except RuntimeError as error:
-        reason = " ".join(str(error).split())[:160]  # it names every key
+    backbone, head = trained_backbone(run), trained_head(run)
+    class_count, _ = shape_of(head)
+    if class_count != len(images.class_names):
         expected = f"a head for the {len(images.class_names)} classes of {images.name}"
-        raise CheckpointError(f"{run}: expected {expected}, got {reason}") from error
-    return _outputs(module, backbone.spec.input_size, images, run.name)
+        raise CheckpointError(f"{run}: expected {expected}, got one for {class_count}")
+    return _outputs(Network(backbone, head), backbone.spec.input_size, images, run.name)
 
 
 def embeddings(run: Path, images: ImageSet) -> NDArray[np.float32]:

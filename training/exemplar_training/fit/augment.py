@@ -14,7 +14,8 @@ from torch.nn import functional
 if TYPE_CHECKING:
     from exemplar_training.config import AugmentConfig
 
-# What the K numbers of an image decide, in this order.
+# What the K numbers of an image decide, in this order. The first has two bits: the half that it is
+# in decides on the flip, and the half of that on the inversion.
 _FLIP, _AREA, _ASPECT, _TOP, _LEFT, _BRIGHTNESS, _CONTRAST, _SATURATION = range(8)
 NUMBERS = 8
 _LEAST_LOG_ASPECT, _MOST_LOG_ASPECT = -0.2876821, 0.2876821  # log(3 / 4) and log(4 / 3)
@@ -23,14 +24,19 @@ _GRAY = (0.299, 0.587, 0.114)
 
 
 def augmented(image_BHWC: Tensor, uniform_BK: Tensor, config: AugmentConfig) -> Tensor:
-    """The images varied as `config` says, uint8 (B, H, W, C): crop, flip, then color."""
+    """The images varied as `config` says, uint8 (B, H, W, C): crop, flip, color, inversion."""
     result = image_BHWC
     if config.crop < 1:
         result = _cropped(result, uniform_BK, config.crop)
     if config.flip:
         is_flipped = (uniform_BK[:, _FLIP] < 0.5)[:, None, None, None]  # noqa: PLR2004 - half
         result = torch.where(is_flipped, result.flip(2), result)
-    return _colored(result, uniform_BK, config.color) if config.color else result
+    if config.color:
+        result = _colored(result, uniform_BK, config.color)
+    if config.invert:
+        is_inverted = (uniform_BK[:, _FLIP] % 0.5 < 0.25)[:, None, None, None]  # noqa: PLR2004 - half
+        result = torch.where(is_inverted, 255 - result, result)
+    return result
 
 
 def _cropped(image_BHWC: Tensor, uniform_BK: Tensor, least_area: float) -> Tensor:

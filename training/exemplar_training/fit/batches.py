@@ -21,7 +21,7 @@ from exemplar_training.fit.augment import NUMBERS
 from exemplar_training.fit.method import Batch
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Iterator
+    from collections.abc import Generator, Iterator, Sequence
     from concurrent.futures import Future
 
     from numpy.typing import NDArray
@@ -46,7 +46,8 @@ class Batches:
     """The images in a new order each epoch, cut into batches of `batch` images.
 
     Epochs follow each other without a gap, so every batch is full, even one that is larger than
-    the set. `batch` counts the images of all shards together.
+    the set. `batch` counts the images of all shards together. `target` are batches of another
+    domain, one for each of these.
     """
 
     images: ImageSet
@@ -54,6 +55,7 @@ class Batches:
     batch: int
     seed: int
     shard: Shard = Shard()
+    target: Batches | None = None
 
     def __post_init__(self) -> None:
         if not len(self.images):
@@ -74,13 +76,19 @@ class Batches:
         """
         places_B = np.arange(self.shard.index, self.batch, self.shard.count)
         rows_B = [self._row(step * self.batch + int(place)) for place in places_B]
-        image_BHWC = np.stack([self._decoded(row) for row in rows_B])
         return Batch(
-            torch.from_numpy(image_BHWC),
+            self._pixels(rows_B),
             torch.from_numpy(self.images.class_ids_N[rows_B]),
             uniforms(self.seed, step, self.batch)[places_B],
+            torch.tensor(rows_B),
             step,
+            None if self.target is None else self.target.at(step),
         )
+
+    def in_order(self) -> Iterator[Tensor]:
+        """All images once, uint8 (B, H, W, C), whole batches in every process; raises as `at`."""
+        for start in range(0, len(self.images), self.batch):
+            yield self._pixels(range(start, min(start + self.batch, len(self.images))))
 
     def stream(self, first_step: int, last_step: int, workers: int) -> Generator[Batch]:
         """Batches `first_step` .. `last_step` - 1 in order, decoded ahead by threads."""
@@ -99,6 +107,9 @@ class Batches:
         epoch, place_in_epoch = divmod(place, len(self.images))
         return int(_order(self.seed, epoch, len(self.images))[place_in_epoch])
 
+    def _pixels(self, rows_B: Sequence[int]) -> Tensor:
+        return torch.from_numpy(np.stack([self._decoded(row) for row in rows_B]))
+
     def _decoded(self, row: int) -> NDArray[np.uint8]:
         try:
             return decode(self.images.files[row], self.input_size, _LIMITS)
@@ -112,7 +123,7 @@ def uniforms(seed: int, step: int, batch: int) -> Tensor:
     return torch.from_numpy(generator.random((batch, NUMBERS), np.float32))
 
 
-@functools.lru_cache(maxsize=4)  # the epoch that is read, and its neighbors for batches across
+@functools.lru_cache(maxsize=8)  # of two domains the epoch that is read, and its neighbors
 def _order(seed: int, epoch: int, images: int) -> NDArray[np.int64]:
     return np.random.default_rng((seed, 0, epoch)).permutation(images)
 

@@ -1,22 +1,37 @@
-"""From a configuration to the parts that train: backbone, method, images."""
+"""From a configuration to the parts that train: backbone, head, method."""
 
 from __future__ import annotations
 
+import copy
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import numpy as np
+import torch
+from torch import nn
 
 from exemplar_training import backbones
+from exemplar_training.adaptation.adabn import AdaBN
+from exemplar_training.adaptation.adversarial import Cdan, Dann
+from exemplar_training.adaptation.coral import Coral
+from exemplar_training.adaptation.mcc import Mcc
+from exemplar_training.adaptation.mmd import Mmd
+from exemplar_training.adaptation.shot import Shot
+from exemplar_training.adaptation.tent import Tent
+from exemplar_training.adaptation.two_domains import TwoDomains
+from exemplar_training.errors import ConfigError
+from exemplar_training.fit.head import shape_of
 from exemplar_training.fit.supervised import Supervised
 from exemplar_training.small_cnn import NAME as SMALL_CNN
 from exemplar_training.small_cnn import small_cnn
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from exemplar_training.backbones import Backbone
     from exemplar_training.config import ModelConfig, RunConfig
-    from exemplar_training.data.image_set import ImageSet
+    from exemplar_training.fit.batches import Batches
     from exemplar_training.fit.method import Method
 
 UNTRAINED = "none"  # as model.weights
@@ -34,21 +49,54 @@ def backbone_of(model: ModelConfig, seed: int) -> Backbone:
     if model.weights == UNTRAINED:
         built = backbones.untrained(model.backbone, seed)
     else:
-        built = backbones.build(model.backbone, Path(model.weights) if model.weights else None)
+        built = _published(model)
     spec = replace(built.spec, input_size=model.input_size or built.spec.input_size)
     return replace(built, spec=spec, classifier=None)
 
 
-def method_of(config: RunConfig, backbone: Backbone, class_count: int) -> Method:
-    """The method that `config` names; supervised training is the only one so far."""
-    return Supervised(backbone, class_count, config)
+def published_head(model: ModelConfig) -> nn.Module:
+    """The layer from the backbone's embedding to its own classes, such as ImageNet's 1000.
+
+    Raises:
+        ConfigError: the backbone has none.
+    """
+    has_weights = model.backbone != SMALL_CNN and model.weights != UNTRAINED
+    classifier = _published(model).classifier if has_weights else None
+    layers = [] if classifier is None else list(classifier.modules())
+    heads = [layer for layer in layers if isinstance(layer, nn.Linear)]
+    if not heads:
+        expected = "a run to start from, as the backbone has no classifier of its own"
+        raise ConfigError(f"model.init: expected {expected}, got {model.init!r}")
+    return copy.deepcopy(heads[-1])
 
 
-def few_of_each(images: ImageSet, n_shot: int, seed: int) -> ImageSet:
-    """`n_shot` images of each class, drawn by the seed, or all of a class with fewer; 0: all."""
-    if not n_shot:
-        return images
-    order_N = np.random.default_rng((seed, 2)).permutation(len(images))
-    shuffled_N = images.class_ids_N[order_N]
-    rows = [order_N[shuffled_N == class_id][:n_shot] for class_id in np.unique(shuffled_N)]
-    return images.of(np.sort(np.concatenate(rows)))
+def method_of(config: RunConfig, backbone: Backbone, head: nn.Module, batches: Batches) -> Method:
+    """The method that `config` names, of a backbone, a head on its embedding and batches."""
+    if config.method == "adabn":
+        return AdaBN(backbone, head)
+    if config.method == "tent":
+        return Tent(backbone, head)
+    if config.method == "shot":
+        return Shot(backbone, head, batches, config)
+    if config.has_target:
+        return TwoDomains(backbone, head, _between(config, head), config)
+    return Supervised(backbone, head, config)
+
+
+def _between(config: RunConfig, head: nn.Module) -> nn.Module:
+    """The loss between the domains; what it learns itself starts by the seed."""
+    class_count, dim = shape_of(head)
+    made: dict[str, Callable[[], nn.Module]] = {
+        "coral": Coral,
+        "mmd": Mmd,
+        "mcc": Mcc,
+        "dann": partial(Dann, dim),
+        "cdan": partial(Cdan, dim, class_count),
+    }
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(config.seed)
+        return made[config.method]()
+
+
+def _published(model: ModelConfig) -> Backbone:
+    return backbones.build(model.backbone, Path(model.weights) if model.weights else None)

@@ -5,11 +5,6 @@ from __future__ import annotations
 import argparse
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from exemplar_training.config import DataConfig
-    from exemplar_training.data.image_set import ImageSet
 
 _EXAMPLES = """\
 examples:
@@ -50,26 +45,18 @@ def add_parser(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> No
 def _fit(parsed: argparse.Namespace) -> None:
     # Here, because torch takes seconds to import and --help must not.
     from exemplar_training import config_file  # noqa: PLC0415
+    from exemplar_training.fit.images import images_of  # noqa: PLC0415
     from exemplar_training.fit.run import RunRequest, run  # noqa: PLC0415
 
     config = config_file.read(parsed.config, parsed.overrides)
     request = RunRequest(config, parsed.out, parsed.resume)
-    outcome = run(request, _images(config.data), _say)
+    target = images_of(config.target) if config.has_target else None
+    outcome = run(request, images_of(config.trained_on), _say, target)
     if outcome.is_main:
         _say(f"done at step {outcome.step} of {outcome.steps}")
         _say(f"\nnext: exemplar-train {_next(parsed, is_whole=outcome.step == outcome.steps)}")
     if outcome.signal_number:
         sys.exit(_SIGNALLED + outcome.signal_number)
-
-
-def _images(data: DataConfig) -> ImageSet:
-    from exemplar_training.data import folder  # noqa: PLC0415
-    from exemplar_training.data.layout import DEFAULT_ROOT  # noqa: PLC0415
-
-    if not data.name:
-        return folder.load_folder(Path(data.root))
-    root = Path(data.root) if data.root else DEFAULT_ROOT
-    return folder.load(root, data.name, data.parts or None)
 
 
 def _next(parsed: argparse.Namespace, *, is_whole: bool) -> str:

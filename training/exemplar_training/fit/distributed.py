@@ -42,7 +42,9 @@ class World:
 
     def wrapped(self, module: nn.Module) -> nn.Module:
         """`module` with gradients averaged over the processes; its weights become rank 0's."""
-        return module if self.size == 1 else DistributedDataParallel(module)
+        has_gradients = any(each.requires_grad for each in module.parameters())
+        is_alone = self.size == 1 or not has_gradients
+        return module if is_alone else DistributedDataParallel(module)
 
     def any(self, is_so: bool) -> bool:
         """Whether it is so in any process; all of them must ask."""

@@ -46,7 +46,7 @@ def fit(
     loss_of = world.wrapped(_Loss(training.method))
     training.method.train()
     speed = _Speed(training)
-    stream = batches.stream(training.step, steps, config.data.workers)
+    stream = batches.stream(training.step, steps, config.trained_on.workers)
     with closing(stream), _progress(training) as progress, _memory_advice(config):
         for batch in stream:
             with _precision(training):
@@ -95,11 +95,10 @@ class _Speed:
 def _on(device: torch.device, batch: Batch) -> Batch:
     if device.type == "cpu":
         return batch
-    tensors = (batch.image_BHWC, batch.class_ids_B, batch.uniform_BK)
-    image, class_ids, uniform = (
-        each.pin_memory().to(device, non_blocking=True) for each in tensors
-    )
-    return replace(batch, image_BHWC=image, class_ids_B=class_ids, uniform_BK=uniform)
+    names = ("image_BHWC", "class_ids_B", "uniform_BK", "rows_B")
+    moved = {n: getattr(batch, n).pin_memory().to(device, non_blocking=True) for n in names}
+    target = None if batch.target is None else _on(device, batch.target)
+    return replace(batch, **moved, target=target)
 
 
 def _precision(training: Training) -> torch.autocast:
@@ -148,9 +147,12 @@ def _memory_advice(config: RunConfig) -> Iterator[None]:
 
 
 def _advice(config: RunConfig) -> str:
-    batch, size = config.data.batch, config.model.input_size
-    advice = f"try --set data.batch={max(1, batch // 2)}"
+    batch, size = config.trained_on.batch, config.model.input_size
+    table = "target" if config.is_source_free else "data"
+    advice = f"try --set {table}.batch={max(1, batch // 2)}"
     if config.compute.precision == "fp32" and config.compute.device != "cpu":
         advice += " or --set compute.precision=bf16"
     told = f" of {size} x {size} pixels" if size else ""
-    return f"data.batch: expected a batch that fits into memory, got {batch} images{told}: {advice}"
+    return (
+        f"{table}.batch: expected a batch that fits into memory, got {batch} images{told}: {advice}"
+    )

@@ -21,13 +21,16 @@ class Batch:
 
     `image_BHWC` is uint8, `class_ids_B` int64. `uniform_BK` are float32 numbers in [0, 1), drawn
     from the seed, the step and the image's place in the whole batch: augmentation by them is the
-    same in one process, in several, and after a resume.
+    same in one process, in several, and after a resume. `rows_B` says which images of the set
+    these are. `target` has unlabelled images of another domain, where the run has some.
     """
 
     image_BHWC: Tensor
     class_ids_B: Tensor
     uniform_BK: Tensor
+    rows_B: Tensor
     step: int
+    target: Batch | None = None
 
 
 @dataclass(frozen=True)
@@ -49,7 +52,10 @@ class Method(Protocol):
     def module(self) -> nn.Module: ...
 
     def groups(self) -> list[Group]:
-        """The parameters that learn; what is in no group must not require a gradient."""
+        """The parameters that learn; what is in no group must not require a gradient.
+
+        No group at all where nothing learns by gradients: the loss then has none.
+        """
         ...
 
     def train(self) -> None:

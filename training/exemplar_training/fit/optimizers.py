@@ -18,14 +18,16 @@ if TYPE_CHECKING:
 
 
 def optimizer_of(groups: list[Group], config: OptimizerConfig) -> torch.optim.Optimizer:
-    """The optimizer over `groups`. Vectors (biases, norms) are not decayed.
+    """The optimizer over `groups`, maybe none. Vectors (biases, norms) are not decayed.
 
     He et al. 2018, "Bag of Tricks", https://arxiv.org/abs/1812.01187, section 3.1.
 
     Raises:
-        ConfigError: nothing learns.
+        ConfigError: there are groups, but nothing in them learns.
     """
     parts = [part for group in groups for part in _parts(group, config)]
+    if not groups:
+        parts = [{"params": []}]
     if not parts:
         raise ConfigError("model.trained: expected something that learns, got no parameters")
     if config.name == "adamw":

@@ -7,32 +7,40 @@ RUN/metrics.jsonl    a line of numbers every few steps
 
 from __future__ import annotations
 
-import hashlib
-import json
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from exemplar_training import config_file
 from exemplar_training.embedder import Embedder
 from exemplar_training.errors import CheckpointError
 from exemplar_training.files import replace_file
 from exemplar_training.fit import checkpoint
-from exemplar_training.fit.batches import Batches
-from exemplar_training.fit.build import backbone_of, few_of_each, method_of
+from exemplar_training.fit.build import backbone_of, method_of, published_head
 from exemplar_training.fit.distributed import world
+from exemplar_training.fit.head import new_head
+from exemplar_training.fit.images import RunImages
 from exemplar_training.fit.loop import fit
 from exemplar_training.fit.metrics import metrics
+from exemplar_training.fit.network import dim_of
 from exemplar_training.fit.state import IMAGES, ORIGIN, training_of
 from exemplar_training.fit.stop import stop_on_signals
-from exemplar_training.fit.trained import load_embedder, trained_backbone
+from exemplar_training.fit.trained import (
+    head_of,
+    load_embedder,
+    trained_backbone,
+    trained_head,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from torch import nn
+
     from exemplar_training.backbones import Backbone
     from exemplar_training.config import RunConfig
     from exemplar_training.data.image_set import ImageSet
+    from exemplar_training.fit.batches import Batches
     from exemplar_training.fit.distributed import World
     from exemplar_training.fit.state import Training
     from exemplar_training.fit.stop import Stop
@@ -59,23 +67,30 @@ class Outcome:
     is_main: bool
 
 
-def run(request: RunRequest, images: ImageSet, report: Callable[[str], None]) -> Outcome:
+def run(
+    request: RunRequest,
+    images: ImageSet,
+    report: Callable[[str], None],
+    target: ImageSet | None = None,
+) -> Outcome:
     """Trains on `images` until the last step or a signal; a checkpoint is there either way.
+
+    `target` is for methods of two domains. No method sees the target's labels: neither these nor,
+    where it is source-free, those of `images`.
 
     Raises:
         TrainingError: see the settings, the checkpoint and the loop.
     """
     with world(request.config.compute.device) as here, stop_on_signals() as stop:
-        chosen = few_of_each(images, request.config.data.n_shot, request.config.seed)
-        training, batches = _prepared(request, chosen, here)
+        training, batches = _prepared(request, RunImages(images, target), here)
         if here.is_main:
-            report(_told(training, chosen))
+            report(_told(training, batches))
         _fit(training, batches, request.out, stop)
         steps = request.config.schedule.steps
         return Outcome(training.step, steps, stop.signal_number, here.is_main)
 
 
-def _prepared(request: RunRequest, images: ImageSet, here: World) -> tuple[Training, Batches]:
+def _prepared(request: RunRequest, images: RunImages, here: World) -> tuple[Training, Batches]:
     """The run at its first step or at its checkpoint, and its batches."""
     config, path = request.config, request.out / checkpoint.FILE
     if path.exists() and not request.is_resumed:
@@ -85,21 +100,16 @@ def _prepared(request: RunRequest, images: ImageSet, here: World) -> tuple[Train
         )
     content = checkpoint.load(path) if path.exists() else None
     backbone = _start(config, is_loaded=content is None)
-    method = method_of(config, backbone, len(images.class_names))
-    facts = {ORIGIN: backbone.spec.origin, IMAGES: _sha256(images)}
+    batches = images.batches(config, backbone.spec.input_size, here.shard)
+    head = _head(request, backbone, len(images.images.class_names), content)
+    method = method_of(config, backbone, head, batches)
+    facts = {ORIGIN: backbone.spec.origin, IMAGES: images.sha256}
     training = training_of(config, method, here, facts)
     if content is not None:
         training.put_back(content)
     if here.is_main:
         _write_config(request)
-    data, size = config.data, backbone.spec.input_size
-    return training, Batches(images, size, data.batch, config.seed, here.shard)
-
-
-def _sha256(images: ImageSet) -> str:
-    """A hash of the order of the classes: other images rarely have the same."""
-    told = [*images.class_names, *images.class_ids_N.tolist()]
-    return hashlib.sha256(json.dumps(told).encode()).hexdigest()
+    return training, batches
 
 
 def _start(config: RunConfig, *, is_loaded: bool) -> Backbone:
@@ -110,6 +120,19 @@ def _start(config: RunConfig, *, is_loaded: bool) -> Backbone:
     before = trained_backbone(Path(config.model.init))
     load_embedder(backbone, Embedder(before).state_dict())
     return replace(backbone, spec=replace(backbone.spec, origin=before.spec.origin))
+
+
+def _head(
+    request: RunRequest, backbone: Backbone, class_count: int, content: dict[str, Any] | None
+) -> nn.Module:
+    """A new head; where the method is source-free, the one of the run that it starts from."""
+    config = request.config
+    if not config.is_source_free:
+        return new_head(config.supervised, dim_of(backbone), class_count, config.seed)
+    if content is not None:
+        return head_of(content, request.out)
+    init = config.model.init
+    return trained_head(Path(init)) if init else published_head(config.model)
 
 
 def _write_config(request: RunRequest) -> None:
@@ -136,13 +159,20 @@ def _fit(training: Training, batches: Batches, out: Path, stop: Stop) -> None:
         fit(training, batches, log.write, save, stop)
 
 
-def _told(training: Training, images: ImageSet) -> str:
+def _told(training: Training, batches: Batches) -> str:
     parameters = list(training.method.module.parameters())
     learning = sum(each.numel() for each in parameters if each.requires_grad)
     total = sum(each.numel() for each in parameters)
-    here = training.world
+    here, config = training.world, training.config
     return (
-        f"step {training.step} of {training.config.schedule.steps}: {len(images)} images of "
-        f"{len(images.class_names)} classes, {learning:,} of {total:,} parameters learn, "
-        f"{here.size} x {here.device.type}"
+        f"step {training.step} of {config.schedule.steps}: {_told_images(batches, config)}, "
+        f"{learning:,} of {total:,} parameters learn, {here.size} x {here.device.type}"
     )
+
+
+def _told_images(batches: Batches, config: RunConfig) -> str:
+    images = batches.images
+    if config.is_source_free:
+        return f"{len(images)} unlabelled images"
+    told = f"{len(images)} images of {len(images.class_names)} classes"
+    return told if batches.target is None else f"{told}, {len(batches.target.images)} unlabelled"

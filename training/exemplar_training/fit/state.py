@@ -26,6 +26,8 @@ ORIGIN, IMAGES = "origin", "images"
 _FREE = {
     "data.root",
     "data.workers",
+    "target.root",
+    "target.workers",
     "schedule.log_every_steps",
     "schedule.checkpoint_every_steps",
 }
@@ -51,16 +53,20 @@ class Training:
 
     def update(self, loss: Tensor) -> None:
         """One step of everything, from the loss of batch `step`."""
+        if loss.requires_grad:
+            self._descend(loss)
+        self.method.after_step(self.step)
+        if self.ema is not None:
+            self.ema.update(self.method.module, self.step)
+        self.step += 1
+
+    def _descend(self, loss: Tensor) -> None:
         self.optimizer.zero_grad(set_to_none=True)
         self.scaler.scale(loss).backward()  # type: ignore[no-untyped-call]
         self._clip()
         self.scaler.step(self.optimizer)
         self.scaler.update()
         self.scheduler.step()
-        self.method.after_step(self.step)
-        if self.ema is not None:
-            self.ema.update(self.method.module, self.step)
-        self.step += 1
 
     def _clip(self) -> None:
         if self.config.optimizer.clip_norm > 0:

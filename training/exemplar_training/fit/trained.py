@@ -1,4 +1,4 @@
-"""The backbone that a run trained, out of its checkpoint: for export and for the next run."""
+"""What a run trained, out of its checkpoint: for export and for the next run."""
 
 from __future__ import annotations
 
@@ -11,19 +11,22 @@ from exemplar_training.embedder import Embedder
 from exemplar_training.errors import CheckpointError
 from exemplar_training.fit import checkpoint
 from exemplar_training.fit.build import backbone_of
+from exemplar_training.fit.head import head_of_state
 from exemplar_training.fit.state import ORIGIN
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from torch import Tensor
+    from torch import Tensor, nn
 
     from exemplar_training.backbones import Backbone, BackboneSpec
-    from exemplar_training.config import RunConfig
+    from exemplar_training.config import DataConfig, RunConfig
 
-_PREFIX = "embedder."  # of the backbone in a method's module
+# Of the backbone and the head in a method's module.
+_EMBEDDER, _HEAD = "embedder.", "head."
 # Where things lie on one machine says nothing about the backbone.
-_PLACES = {"data.root", "data.workers", "model.init", "model.weights"}
+_PLACES = {"model.init", "model.weights"}
+_PLACES |= {f"{table}.{name}" for table in ("data", "target") for name in ("root", "workers")}
 
 
 def trained_backbone(run: Path) -> Backbone:
@@ -35,10 +38,27 @@ def trained_backbone(run: Path) -> Backbone:
     content = checkpoint.load(run / checkpoint.FILE)
     config = config_file.parse(content["config"])
     backbone = backbone_of(config.model, config.seed)
-    state = _embedder_state(content)
+    state = _part(content, _EMBEDDER)
     load_embedder(backbone, state)
     spec = _spec(backbone.spec, config, content, state)
     return replace(backbone, spec=spec, run=_told(config, content))
+
+
+def trained_head(run: Path) -> nn.Module:
+    """The head of the run in this folder, averaged weights where it kept them.
+
+    Raises:
+        CheckpointError: no whole checkpoint, or one without a head.
+    """
+    return head_of(checkpoint.load(run / checkpoint.FILE), run)
+
+
+def head_of(content: dict[str, Any], run: Path) -> nn.Module:
+    """As `trained_head`, of the content of the run's checkpoint."""
+    head = head_of_state(_part(content, _HEAD))
+    if head is None:
+        raise CheckpointError(f"{run}: expected a run with a head, got one without")
+    return head
 
 
 def load_embedder(backbone: Backbone, state: dict[str, Tensor]) -> None:
@@ -55,23 +75,27 @@ def load_embedder(backbone: Backbone, state: dict[str, Tensor]) -> None:
         raise CheckpointError(message) from error
 
 
-def _embedder_state(content: dict[str, Any]) -> dict[str, Tensor]:
+def _part(content: dict[str, Any], prefix: str) -> dict[str, Tensor]:
     state = content["ema"] or content["module"]
     return {
-        name.removeprefix(_PREFIX): value
-        for name, value in state.items()
-        if name.startswith(_PREFIX)
+        name.removeprefix(prefix): value for name, value in state.items() if name.startswith(prefix)
     }
 
 
 def _spec(
     spec: BackboneSpec, config: RunConfig, content: dict[str, Any], state: dict[str, Tensor]
 ) -> BackboneSpec:
-    data = "/".join([config.data.name or "a folder of images", *config.data.parts])
+    data = _told_data(config.trained_on)
+    if config.has_target:
+        data += f" and unlabelled {_told_data(config.target)}"
     origin = (
         f"{config.method}, {content['step']} steps on {data}; before: {content['facts'][ORIGIN]}"
     )
     return replace(spec, origin=origin, weights_sha256=_sha256(state), photos_right=0)
+
+
+def _told_data(data: DataConfig) -> str:
+    return "/".join([data.name or "a folder of images", *data.parts])
 
 
 def _told(config: RunConfig, content: dict[str, Any]) -> dict[str, Any]:

@@ -1,0 +1,92 @@
+"""The images of a run: loaded as its configuration names them, drawn, cut into batches."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from exemplar_training.data import folder
+from exemplar_training.data.layout import DEFAULT_ROOT
+from exemplar_training.errors import ConfigError
+from exemplar_training.fit.batches import Batches
+
+if TYPE_CHECKING:
+    from exemplar_training.config import DataConfig, RunConfig
+    from exemplar_training.data.image_set import ImageSet
+    from exemplar_training.fit.batches import Shard
+
+_TARGET_SEED = 2**31  # above all seeds: the domains are drawn and varied on their own
+
+
+@dataclass(frozen=True)
+class RunImages:
+    """The images of a run and those of its target, with all labels that they came with."""
+
+    images: ImageSet
+    target: ImageSet | None
+
+    @property
+    def sha256(self) -> str:
+        """A hash of the order of the classes: other images rarely have the same."""
+        sets = [self.images] if self.target is None else [self.images, self.target]
+        told = [each for one in sets for each in (*one.class_names, *one.class_ids_N.tolist())]
+        return hashlib.sha256(json.dumps(told).encode()).hexdigest()
+
+    def batches(self, config: RunConfig, input_size: int, shard: Shard) -> Batches:
+        """What the run is shown: no label of the target, which alone a source-free method sees."""
+        data, seed = config.trained_on, config.seed
+        seen = unlabelled(self.images) if config.is_source_free else self.images
+        target = None
+        if self.target is not None:
+            few = few_of_each(unlabelled(self.target), config.target.n_shot, seed)
+            batch = config.target.batch
+            target = Batches(few, input_size, batch, seed + _TARGET_SEED, shard)
+        few = few_of_each(seen, data.n_shot, seed)
+        return Batches(few, input_size, data.batch, seed, shard, target)
+
+
+def images_of(data: DataConfig) -> ImageSet:
+    """The images of the folder or the data set; `n_shot` is not looked at.
+
+    Raises:
+        DataError: they are not there, or not all of them.
+        ConfigError: no such class.
+    """
+    if data.name:
+        root = Path(data.root) if data.root else DEFAULT_ROOT
+        images = folder.load(root, data.name, data.parts or None)
+    else:
+        images = folder.load_folder(Path(data.root))
+    return _of_classes(images, data.classes) if data.classes else images
+
+
+def few_of_each(images: ImageSet, n_shot: int, seed: int) -> ImageSet:
+    """`n_shot` images of each class, drawn by the seed, or all of a class with fewer; 0: all."""
+    if not n_shot:
+        return images
+    order_N = np.random.default_rng((seed, 2)).permutation(len(images))
+    shuffled_N = images.class_ids_N[order_N]
+    rows = [order_N[shuffled_N == class_id][:n_shot] for class_id in np.unique(shuffled_N)]
+    return images.of(np.sort(np.concatenate(rows)))
+
+
+def unlabelled(images: ImageSet) -> ImageSet:
+    """The images as if of one class: no method can read what it is not given."""
+    class_ids_N = np.zeros_like(images.class_ids_N)
+    return replace(images, class_ids_N=class_ids_N, class_names=("unlabelled",))
+
+
+def _of_classes(images: ImageSet, names: tuple[str, ...]) -> ImageSet:
+    for name in names:
+        if name not in images.class_names:
+            raise ConfigError(f"data.classes: expected classes of {images.name}, got {name!r}")
+    old_ids = [images.class_names.index(name) for name in names]
+    chosen = images.of_classes(old_ids)
+    new_ids = np.full(len(images.class_names), -1)
+    new_ids[old_ids] = np.arange(len(names))
+    return replace(chosen, class_ids_N=new_ids[chosen.class_ids_N], class_names=names)
