@@ -30,17 +30,18 @@ pytestmark = pytest.mark.usefixtures("one_thread")
     [("head", ("head.",)), ("last_block", ("head.", "embedder.trunk.blocks.3."))],
 )
 def test_frozen_means_parameters_and_statistics_to_the_last_bit(tmp_path, whole, trained, learning):
-    changes = {"model__init": str(whole), "optimizer__ema_decay": 0.0}
-    fit(tmp_path, **changes, model__trained=trained, optimizer__weight_decay=0.1)
+    changes = {"model__init": str(whole), "optimizer__weight_decay": 0.1}
+    fit(tmp_path, **changes, model__trained=trained)
     before = Embedder(trained_backbone(whole)).state_dict()
-    after = content(tmp_path)["module"]
-    changed = {
-        name
-        for name, value in after.items()
-        if name.startswith("head.")
-        or not torch.equal(value, before[name.removeprefix("embedder.")])
-    }
-    assert changed == {name for name in after if name.startswith(learning)}
+    for state in ("module", "ema"):
+        after = content(tmp_path)[state]
+        changed = {
+            name
+            for name, value in after.items()
+            if name.startswith("head.")
+            or not torch.equal(value, before[name.removeprefix("embedder.")])
+        }
+        assert changed == {name for name in after if name.startswith(learning)}
 
 
 def test_the_loss_falls_and_the_squares_are_told_apart(tmp_path):
@@ -62,12 +63,22 @@ def test_the_rates_of_blocks_are_in_the_optimizer(whole):
 # What goes wrong
 
 
-def test_out_of_memory_names_the_setting_and_the_last_checkpoint_stays(tmp_path, monkeypatch):
+@pytest.mark.parametrize(
+    "error",
+    [
+        torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB"),
+        RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 8 bytes"),
+        MemoryError(),
+    ],
+)
+def test_out_of_memory_names_the_setting_and_the_last_checkpoint_stays(
+    tmp_path, monkeypatch, error
+):
     real = Supervised.loss
 
     def loss(self, batch):
         if batch.step == 3:
-            raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB")
+            raise error
         return real(self, batch)
 
     monkeypatch.setattr(Supervised, "loss", loss)
