@@ -54,6 +54,55 @@ def test_set_takes_the_place_of_the_file(override, key, expected, tmp_path):
     assert config.data.batch == (expected if key == "data.batch" else 8)
 
 
+def test_a_configuration_is_written_back_with_what_is_set():
+    text = config_file.as_toml(RunConfig())
+    assert config_file.parse(text, ["seed=2"]) == dataclasses.replace(RunConfig(), seed=2)
+
+
+@dataclasses.dataclass(frozen=True)
+class Several:
+    """Runs, numbers and named strings: what studies have beside a run's settings."""
+
+    numbers: tuple[int, ...] = ()
+    run: RunConfig = dataclasses.field(default_factory=RunConfig)
+    named: dict[str, str] = dataclasses.field(default_factory=dict)
+
+    def __post_init__(self):
+        if not self.numbers:  # such a class has no defaults to ask for its keys
+            raise ConfigError("numbers: expected one and more, got none")
+
+
+def read_several(tmp_path, text, *overrides):
+    (tmp_path / "several.toml").write_text(text)
+    return config_file.read_as(Several, tmp_path / "several.toml", overrides)
+
+
+def test_other_classes_are_read_with_tables_of_any_names(tmp_path):
+    text = 'numbers = [1]\n[run.data]\nbatch = 8\n[named]\none = "a"\n'
+    several = read_several(tmp_path, text, "numbers=[2, 3]", "run.seed=4", 'named={"two"="b"}')
+    assert (several.numbers, several.named) == ((2, 3), {"two": "b"})
+    assert (several.run.seed, several.run.data.batch) == (4, 8)
+
+
+@pytest.mark.parametrize(
+    ("text", "override", "message"),
+    [
+        ("numbers = [1.5]", "run.seed=1", r"^numbers: expected a list of whole numbers, got"),
+        ("numbers = [true]", "run.seed=1", r"^numbers: expected a list of whole numbers, got"),
+        ("numbers = [1]\nnamed = 1", "run.seed=1", "^named: expected a table, got 1"),
+        ("numbers = [1]\nnamed = {a = 1}", "run.seed=1", r"^named\.a: expected a string, got 1"),
+        (
+            "",
+            "seed=1",
+            r"^--set: expected KEY=VALUE with a KEY of numbers, run\.seed, .* named, got",
+        ),
+    ],
+)
+def test_other_classes_are_read_as_strictly(tmp_path, text, override, message):
+    with pytest.raises(ConfigError, match=message):
+        read_several(tmp_path, text, override)
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [

@@ -11,7 +11,7 @@ from exemplar_training.config import LEAST, MOST, RunConfig
 from exemplar_training.errors import ConfigError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
     from pathlib import Path
 
 Config = TypeVar("Config")
@@ -21,10 +21,16 @@ _NAMES: dict[Any, str] = {
     float: "a number",
     str: "a string",
     tuple[str, ...]: "a list of strings",
+    tuple[int, ...]: "a list of whole numbers",
 }
 
 
 def read(path: Path, overrides: Iterable[str] = ()) -> RunConfig:
+    """The run's configuration in `path`; see `read_as`."""
+    return read_as(RunConfig, path, overrides)
+
+
+def read_as(kind: type[Config], path: Path, overrides: Iterable[str] = ()) -> Config:
     """The configuration in `path`, then `overrides` such as "data.batch=32".
 
     Raises:
@@ -34,17 +40,16 @@ def read(path: Path, overrides: Iterable[str] = ()) -> RunConfig:
         table = tomllib.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise ConfigError(f"config: expected a TOML file, got {error}") from error
-    for override in overrides:
-        _override(table, override)
-    return from_table(RunConfig, table)
+    return _overridden(kind, table, overrides)
 
 
-def parse(text: str) -> RunConfig:
-    """What `as_toml` wrote; raises as `read` does."""
+def parse(text: str, overrides: Iterable[str] = ()) -> RunConfig:
+    """What `as_toml` wrote, then `overrides`; raises as `read_as` does."""
     try:
-        return from_table(RunConfig, tomllib.loads(text))
+        table = tomllib.loads(text)
     except ValueError as error:
         raise ConfigError(f"config: expected TOML, got {error}") from error
+    return _overridden(RunConfig, table, overrides)
 
 
 def from_table(kind: type[Config], table: Mapping[str, Any], path: str = "") -> Config:
@@ -95,13 +100,19 @@ def _toml(value: Any) -> str:
     return json.dumps(listed, ensure_ascii=False)
 
 
-def _override(table: dict[str, Any], text: str) -> None:
+def _overridden(kind: type[Config], table: dict[str, Any], overrides: Iterable[str]) -> Config:
+    for override in overrides:
+        _override(kind, table, override)
+    return from_table(kind, table)
+
+
+def _override(kind: type[Any], table: dict[str, Any], text: str) -> None:
     """Puts `a.b=c` into the table; the last part of the key is checked later, with all others."""
     key, equals, value = text.partition("=")
     parts = [part.strip() for part in key.split(".")]
-    hint = _hint(parts)
+    hint = _hint(kind, parts)
     if not equals or hint is None:
-        known = ", ".join(flat(RunConfig()))
+        known = ", ".join(_keys(kind))
         raise ConfigError(f"--set: expected KEY=VALUE with a KEY of {known}, got {text!r}")
     for part in parts[:-1]:
         table = table.setdefault(part, {})
@@ -110,9 +121,17 @@ def _override(table: dict[str, Any], text: str) -> None:
     table[parts[-1]] = _parsed(value.strip(), hint)
 
 
-def _hint(parts: list[str]) -> Any:
+def _keys(kind: type[Any], path: str = "") -> Iterator[str]:
+    for name, hint in get_type_hints(kind).items():
+        if is_dataclass(hint) and isinstance(hint, type):
+            yield from _keys(hint, f"{path}{name}.")
+        else:
+            yield f"{path}{name}"
+
+
+def _hint(kind: type[Any], parts: list[str]) -> Any:
     """The type of the value at this key; None where there is no such value."""
-    hint: Any = RunConfig
+    hint: Any = kind
     for part in parts:
         hint = get_type_hints(hint).get(part) if is_dataclass(hint) else None
     return None if is_dataclass(hint) else hint
@@ -135,6 +154,12 @@ def _checked(known: Field[Any], hint: Any, value: Any, path: str) -> Any:
         return from_table(hint, value, f"{path}.")
     if get_origin(hint) is Literal:
         return _one_of(get_args(hint), value, path)
+    if get_origin(hint) is dict:
+        if not isinstance(value, dict):
+            raise ConfigError(f"{path}: expected a table, got {value!r}")
+        return {
+            key: _typed(get_args(hint)[1], each, f"{path}.{key}") for key, each in value.items()
+        }
     typed = _typed(hint, value, path)
     if known.metadata:
         _check_range(typed, known.metadata, path)
@@ -151,8 +176,9 @@ def _typed(hint: Any, value: Any, path: str) -> Any:
     """`value` as the type; a whole number is a number too, true and false are not."""
     if hint is float and type(value) is int:
         return float(value)
-    if hint == tuple[str, ...]:
-        is_right = isinstance(value, list | tuple) and all(isinstance(each, str) for each in value)
+    if get_origin(hint) is tuple:
+        kind = get_args(hint)[0]
+        is_right = isinstance(value, list | tuple) and all(type(each) is kind for each in value)
         converted: Any = tuple(value) if is_right else value
     else:
         is_right, converted = type(value) is hint, value
