@@ -38,13 +38,16 @@ class Embedder(nn.Module):
         return (image_BCHW - self.mean) / self.std
 
     def forward(self, image: Tensor) -> Tensor:
-        embedding_BD = _power(self.trunk(self.normalize(image)), self.power)
-        norm_B1 = torch.linalg.vector_norm(embedding_BD, dim=1, keepdim=True)
-        unit_BD: Tensor = embedding_BD / norm_B1.clamp_min(_SMALLEST_NORM)
-        return unit_BD
+        return unit(powered(self.trunk(self.normalize(image)), self.power))
 
 
-def _power(embedding_BD: Tensor, power: float) -> Tensor:
+def unit(embedding_BD: Tensor) -> Tensor:
+    """The embeddings at length 1."""
+    norm_B1 = torch.linalg.vector_norm(embedding_BD, dim=1, keepdim=True)
+    return embedding_BD / norm_B1.clamp_min(_SMALLEST_NORM)
+
+
+def powered(embedding_BD: Tensor, power: float) -> Tensor:
     """Embeddings >= 0 to the power, which evens out their skew; 1 leaves them alone."""
     if power == 1:
         return embedding_BD
