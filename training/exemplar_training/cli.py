@@ -12,6 +12,7 @@ from exemplar_training.data import command as data
 from exemplar_training.errors import TrainingError
 from exemplar_training.evaluation import command as evaluation
 from exemplar_training.fit import command as fitting
+from exemplar_training.report import command as reporting
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -48,6 +49,7 @@ def _parser() -> argparse.ArgumentParser:
     data.add_parser(verbs)
     evaluation.add_parser(verbs)
     fitting.add_parser(verbs)
+    reporting.add_parser(verbs)
     return parser
 
 
