@@ -59,9 +59,9 @@ def accuracy(found: Findings) -> Element:
         paragraph(
             "Intervals are 95 %, over the draw of episodes from these images: other images or "
             "another training run may differ by more. AUROC: does the best similarity tell queries "
-            "of these labels from as many of others? 0.5 is chance, - where the set has too few "
-            "labels. ECE: the mean gap between an answer's score and how often such answers are "
-            "right."
+            "of these labels from as many of others? 0.5 is chance; there is none where the set "
+            "has too few labels. ECE: the mean gap between an answer's score and how often such "
+            "answers are right."
         ),
         chart.key(names),
         element("div", {"class": "charts"}, *charts),
