@@ -9,14 +9,15 @@ import pytest
 import torch
 
 from exemplar_training import backbones
-from exemplar_training.config import AugmentConfig, ScheduleConfig
+from exemplar_training.config import AugmentConfig, ScheduleConfig, SupervisedConfig
 from exemplar_training.data.image_set import ImageSet
 from exemplar_training.errors import CheckpointError, FitError, UnknownBackboneError
 from exemplar_training.fit import checkpoint, random_states
-from exemplar_training.fit.augment import augmented
+from exemplar_training.fit.augment import augmented, turned
 from exemplar_training.fit.batches import Batches, Shard, uniforms
 from exemplar_training.fit.ema import Ema
 from exemplar_training.fit.frozen import blocks, learning
+from exemplar_training.fit.head import head_of_state, new_head, shape_of, upright
 from exemplar_training.fit.images import few_of_each
 from exemplar_training.fit.optimizers import rate_at
 from exemplar_training.small_cnn import small_cnn
@@ -140,6 +141,27 @@ def test_color_changes_gray_by_brightness_and_contrast_alone():
     colored = augmented(gray_BHWC, uniform_BK, AugmentConfig(color=0.4))
     expected_B = (100 * (1 + 0.4 * (2 * uniform_BK[:, 5] - 1))).round()
     torch.testing.assert_close(colored.float(), expected_B[:, None, None, None].expand(8, 4, 4, 3))
+
+
+def test_a_turned_image_is_of_the_class_of_its_turn_whatever_else_is_done_to_it():
+    batch = batches(40).at(0)
+    after = turned(batch, class_count=6)
+    turn_B = (after.class_ids_B - batch.class_ids_B) // 6
+    assert set(turn_B.tolist()) == {0, 1, 2, 3}
+    for turn, one, other in zip(turn_B.tolist(), batch.image_BHWC, after.image_BHWC, strict=True):
+        assert torch.equal(other, one.rot90(turn, (0, 1)))
+    bits = zip((batch.uniform_BK[:, 0] * 4).to(torch.int64).tolist(), turn_B.tolist(), strict=True)
+    assert len(set(bits)) > 12  # of 16: flips and inversions say nothing of turns
+
+
+def test_a_head_that_knows_turns_answers_for_images_that_are_not_turned():
+    for classifier in ("cosine", "linear"):
+        config = SupervisedConfig(classifier=classifier, turned=True)
+        head = new_head(config, dim=4, class_count=3, seed=0)
+        assert shape_of(head) == (12, 4)
+        answering = head_of_state(upright(head.state_dict()))
+        embedding_BD = torch.randn(5, 4, generator=torch.Generator().manual_seed(0))
+        torch.testing.assert_close(answering(embedding_BD), head(embedding_BD)[:, :3])
 
 
 # What learns

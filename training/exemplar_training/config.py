@@ -66,6 +66,7 @@ class SupervisedConfig:
 
     classifier: Literal["linear", "cosine"] = "linear"
     label_smoothing: float = _within(0.0, 0.0, 0.99)
+    turned: bool = False  # an image turned by 0, 1, 2 or 3 quarters is of a class of its own each
 
 
 @dataclass(frozen=True)

@@ -5,6 +5,7 @@ Shapes: B batch, H height, W width, C channels, K numbers.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import torch
@@ -13,11 +14,13 @@ from torch.nn import functional
 
 if TYPE_CHECKING:
     from exemplar_training.config import AugmentConfig
+    from exemplar_training.fit.method import Batch
 
-# What the K numbers of an image decide, in this order. The first has two bits: the half that it is
-# in decides on the flip, and the half of that on the inversion.
+# What the K numbers of an image decide, in this order. Of the first each binary digit is as good as
+# a number: the first decides on the flip, the second on the inversion, two more on the turn.
 _FLIP, _AREA, _ASPECT, _TOP, _LEFT, _BRIGHTNESS, _CONTRAST, _SATURATION = range(8)
 NUMBERS = 8
+TURNS = 4
 _LEAST_LOG_ASPECT, _MOST_LOG_ASPECT = -0.2876821, 0.2876821  # log(3 / 4) and log(4 / 3)
 # ITU-R BT.601: how bright red, green and blue are.
 _GRAY = (0.299, 0.587, 0.114)
@@ -37,6 +40,22 @@ def augmented(image_BHWC: Tensor, uniform_BK: Tensor, config: AugmentConfig) -> 
         is_inverted = (uniform_BK[:, _FLIP] % 0.5 < 0.25)[:, None, None, None]  # noqa: PLR2004 - half
         result = torch.where(is_inverted, 255 - result, result)
     return result
+
+
+def turned(batch: Batch, class_count: int) -> Batch:
+    """The images turned by 0..3 quarters, each of a class that is `class_count` more a quarter.
+
+    Lee, Hwang & Shin 2020, https://arxiv.org/abs/1910.05872, section 3: with more classes to tell
+    apart, a backbone learns what tells yet others apart.
+    """
+    turn_B = (batch.uniform_BK[:, _FLIP] * 4 % 1 * TURNS).to(torch.int64)
+    image_BHWC = batch.image_BHWC.clone()
+    for turn in range(1, TURNS):
+        is_it_B = turn_B == turn
+        image_BHWC[is_it_B] = image_BHWC[is_it_B].rot90(turn, (1, 2))
+    return replace(
+        batch, image_BHWC=image_BHWC, class_ids_B=batch.class_ids_B + class_count * turn_B
+    )
 
 
 def _cropped(image_BHWC: Tensor, uniform_BK: Tensor, least_area: float) -> Tensor:

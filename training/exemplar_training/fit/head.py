@@ -12,6 +12,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from exemplar_training.fit.augment import TURNS
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -38,11 +40,11 @@ class Cosine(nn.Module):
 
 
 def new_head(config: SupervisedConfig, dim: int, class_count: int, seed: int) -> nn.Module:
-    """A head that has learned nothing; equal for equal seeds."""
+    """A head that has learned nothing; equal for equal seeds. Turned images have more classes."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         kind = Cosine if config.classifier == "cosine" else nn.Linear
-        return kind(dim, class_count)
+        return kind(dim, class_count * (TURNS if config.turned else 1))
 
 
 def head_of_state(state: Mapping[str, Tensor]) -> nn.Module | None:
@@ -57,6 +59,13 @@ def head_of_state(state: Mapping[str, Tensor]) -> nn.Module | None:
         return None
     head.load_state_dict(state)
     return head
+
+
+def upright(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Of the state of a head that learned from turned images, what it says of the others."""
+    return {
+        name: value[: len(value) // TURNS] if value.ndim else value for name, value in state.items()
+    }
 
 
 def shape_of(head: nn.Module) -> tuple[int, int]:

@@ -11,8 +11,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from exemplar_training.fit.augment import augmented
+from exemplar_training.fit.augment import TURNS, augmented, turned
 from exemplar_training.fit.frozen import learning
+from exemplar_training.fit.head import shape_of
 from exemplar_training.fit.method import Group
 from exemplar_training.fit.network import Network
 
@@ -45,6 +46,8 @@ class Supervised:
 
     def loss(self, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
         """Cross-entropy, and the share of the batch that was right before the step."""
+        if self._config.supervised.turned:
+            batch = turned(batch, shape_of(self._network.head)[0] // TURNS)
         image_BHWC = augmented(batch.image_BHWC, batch.uniform_BK, self._config.augment)
         smoothing = self._config.supervised.label_smoothing
         return classified(self._network(image_BHWC), batch.class_ids_B, smoothing)

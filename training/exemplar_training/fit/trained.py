@@ -11,7 +11,7 @@ from exemplar_training.embedder import Embedder
 from exemplar_training.errors import CheckpointError
 from exemplar_training.fit import checkpoint
 from exemplar_training.fit.build import backbone_of
-from exemplar_training.fit.head import head_of_state
+from exemplar_training.fit.head import head_of_state, upright
 from exemplar_training.fit.state import ORIGIN
 
 if TYPE_CHECKING:
@@ -55,7 +55,9 @@ def trained_head(run: Path) -> nn.Module:
 
 def head_of(content: dict[str, Any], run: Path) -> nn.Module:
     """As `trained_head`, of the content of the run's checkpoint."""
-    head = head_of_state(_part(content, _HEAD))
+    state = _part(content, _HEAD)
+    is_turned = config_file.parse(content["config"]).supervised.turned
+    head = head_of_state(upright(state) if is_turned else state)
     if head is None:
         raise CheckpointError(f"{run}: expected a run with a head, got one without")
     return head
