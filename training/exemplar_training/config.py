@@ -16,7 +16,10 @@ LEAST, MOST = "least", "most"
 SOURCE_FREE = ("adabn", "shot", "tent")
 # And from the source's labelled and the target's unlabelled images in each step.
 TWO_DOMAINS = ("coral", "mmd", "dann", "cdan", "mcc")
-MethodName = Literal["supervised", "coral", "mmd", "dann", "cdan", "mcc", "adabn", "shot", "tent"]
+NEIGHBORS = "neighbors"  # from images without labels, and no classes at all
+MethodName = Literal[
+    "supervised", "coral", "mmd", "dann", "cdan", "mcc", "adabn", "shot", "tent", "neighbors"
+]
 
 
 def _within(default: float, least: float, most: float = float("inf")) -> Any:
@@ -56,6 +59,11 @@ class ModelConfig:
     init: str = ""  # a run whose backbone to start from
     input_size: int = _within(0, 0)  # pixels a side; 0: the backbone's own
     dim: int = _within(0, 0)  # of small_cnn; 0: its own
+    pooled: tuple[str, ...] = ()  # BLOCK:POOLING, such as "0:above" of pooling.py; empty: its own
+    adapter: int = _within(
+        0, 0
+    )  # dim of a layer on the embedding, which is the last block; 0: none
+    adapter_width: int = _within(0, 0)  # of a hidden layer in the adapter; 0: there is none
     trained: Trained = "all"
     layer_decay: float = _within(1.0, 0.01, 1.0)  # a block's rate over that of the block after it
 
@@ -75,6 +83,15 @@ class AdaptationConfig:
 
     weight: float = _within(1.0, 0.0)  # of the loss between the domains; of shot's pseudo-labels
     relabel_steps: int = _within(50, 1)  # how often shot computes its pseudo-labels
+
+
+@dataclass(frozen=True)
+class NeighborsConfig:
+    """What counts as alike where nobody says so; as adaptation/neighbors.py has it."""
+
+    count: int = _within(50, 1)  # nearest images of each image, one of which is its positive
+    components: int = _within(64, 1)  # principal ones that nearness is measured in
+    temperature: float = _within(0.5, 0.01)
 
 
 @dataclass(frozen=True)
@@ -120,6 +137,7 @@ class RunConfig:
     model: ModelConfig = field(default_factory=ModelConfig)
     supervised: SupervisedConfig = field(default_factory=SupervisedConfig)
     adaptation: AdaptationConfig = field(default_factory=AdaptationConfig)
+    neighbors: NeighborsConfig = field(default_factory=NeighborsConfig)
     optimizer: OptimizerConfig = field(default_factory=OptimizerConfig)
     schedule: ScheduleConfig = field(default_factory=ScheduleConfig)
     compute: ComputeConfig = field(default_factory=ComputeConfig)
@@ -137,3 +155,14 @@ class RunConfig:
     def has_target(self) -> bool:
         """Whether a step has unlabelled images of the target beside those it is about."""
         return self.method in TWO_DOMAINS
+
+    @property
+    def is_unlabelled(self) -> bool:
+        """Whether no label of the images that a step is about is shown."""
+        return self.is_source_free or self.method == NEIGHBORS
+
+    @property
+    def has_kept(self) -> bool:
+        """Whether only the adapter learns, from images as they are: the rest is computed once."""
+        is_varied = self.augment != AugmentConfig() or self.supervised.turned
+        return bool(self.model.adapter) and self.model.trained == "last_block" and not is_varied

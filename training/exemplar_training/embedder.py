@@ -44,7 +44,8 @@ class Embedder(nn.Module):
 def unit(embedding_BD: Tensor) -> Tensor:
     """The embeddings at length 1."""
     norm_B1 = torch.linalg.vector_norm(embedding_BD, dim=1, keepdim=True)
-    return embedding_BD / norm_B1.clamp_min(_SMALLEST_NORM)
+    unit_BD: Tensor = embedding_BD / norm_B1.clamp_min(_SMALLEST_NORM)
+    return unit_BD
 
 
 def powered(embedding_BD: Tensor, power: float) -> Tensor:

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
 _LIMITS = ImageLimits(image_bytes=64 * 2**20, image_pixels=100_000_000)
 _AHEAD = 2  # batches that wait decoded, a worker
+_NO_PIXELS = torch.empty(0, 0, 0, 3, dtype=torch.uint8)
 
 
 @dataclass(frozen=True)
@@ -47,7 +48,8 @@ class Batches:
 
     Epochs follow each other without a gap, so every batch is full, even one that is larger than
     the set. `batch` counts the images of all shards together. `target` are batches of another
-    domain, one for each of these.
+    domain, one for each of these. `kept_ND`, where it is there, has what stands for each image: its
+    pixels are not decoded, and `image_BHWC` is empty.
     """
 
     images: ImageSet
@@ -56,6 +58,7 @@ class Batches:
     seed: int
     shard: Shard = Shard()
     target: Batches | None = None
+    kept_ND: Tensor | None = None
 
     def __post_init__(self) -> None:
         if not len(self.images):
@@ -77,7 +80,7 @@ class Batches:
         places_B = np.arange(self.shard.index, self.batch, self.shard.count)
         rows_B = [self._row(step * self.batch + int(place)) for place in places_B]
         return Batch(
-            self._pixels(rows_B),
+            self._pixels(rows_B) if self.kept_ND is None else _NO_PIXELS,
             torch.from_numpy(self.images.class_ids_N[rows_B]),
             uniforms(self.seed, step, self.batch)[places_B],
             torch.tensor(rows_B),

@@ -17,12 +17,15 @@ from exemplar_training.adaptation.adversarial import Cdan, Dann
 from exemplar_training.adaptation.coral import Coral
 from exemplar_training.adaptation.mcc import Mcc
 from exemplar_training.adaptation.mmd import Mmd
+from exemplar_training.adaptation.neighbors import Neighbors
 from exemplar_training.adaptation.shot import Shot
 from exemplar_training.adaptation.tent import Tent
 from exemplar_training.adaptation.two_domains import TwoDomains
+from exemplar_training.adapter import with_adapter
 from exemplar_training.errors import ConfigError
 from exemplar_training.fit.head import shape_of
 from exemplar_training.fit.supervised import Supervised
+from exemplar_training.pooling import Pooled
 from exemplar_training.small_cnn import NAME as SMALL_CNN
 from exemplar_training.small_cnn import small_cnn
 
@@ -43,6 +46,14 @@ def backbone_of(model: ModelConfig, seed: int) -> Backbone:
     Raises:
         TrainingError: there is no such backbone, or its weights do not load.
     """
+    built = _built(model, seed)
+    if model.pooled:
+        trunk = Pooled(built.trunk, built.spec.input_size, model.pooled).eval()
+        built = replace(built, trunk=trunk, spec=replace(built.spec, power=1.0))
+    return with_adapter(built, model.adapter, model.adapter_width, seed) if model.adapter else built
+
+
+def _built(model: ModelConfig, seed: int) -> Backbone:
     if model.backbone == SMALL_CNN:
         sizes = {"input_size": model.input_size, "dim": model.dim}
         return small_cnn(**{name: size for name, size in sizes.items() if size}, seed=seed)
@@ -70,8 +81,16 @@ def published_head(model: ModelConfig) -> nn.Module:
     return copy.deepcopy(heads[-1])
 
 
-def method_of(config: RunConfig, backbone: Backbone, head: nn.Module, batches: Batches) -> Method:
-    """The method that `config` names, of a backbone, a head on its embedding and batches."""
+def method_of(
+    config: RunConfig, backbone: Backbone, head: nn.Module | None, batches: Batches
+) -> Method:
+    """The method that `config` names, of a backbone, a head on its embedding and batches.
+
+    Raises:
+        ConfigError: the method does not train such a backbone.
+    """
+    if head is None:
+        return Neighbors(backbone, batches, config)
     if config.method == "adabn":
         return AdaBN(backbone, head)
     if config.method == "tent":
@@ -80,7 +99,7 @@ def method_of(config: RunConfig, backbone: Backbone, head: nn.Module, batches: B
         return Shot(backbone, head, batches, config)
     if config.has_target:
         return TwoDomains(backbone, head, _between(config, head), config)
-    return Supervised(backbone, head, config)
+    return Supervised(backbone, head, batches, config)
 
 
 def _between(config: RunConfig, head: nn.Module) -> nn.Module:

@@ -16,6 +16,8 @@ from exemplar_training.errors import ConfigError
 from exemplar_training.fit.batches import Batches
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
     from exemplar_training.config import DataConfig, RunConfig
     from exemplar_training.data.image_set import ImageSet
     from exemplar_training.fit.batches import Shard
@@ -40,7 +42,7 @@ class RunImages:
     def batches(self, config: RunConfig, input_size: int, shard: Shard) -> Batches:
         """What the run is shown: no label of the target, which alone a source-free method sees."""
         data, seed = config.trained_on, config.seed
-        seen = unlabelled(self.images) if config.is_source_free else self.images
+        seen = unlabelled(self.images) if config.is_unlabelled else self.images
         target = None
         if self.target is not None:
             few = few_of_each(unlabelled(self.target), config.target.n_shot, seed)
@@ -67,12 +69,15 @@ def images_of(data: DataConfig) -> ImageSet:
 
 def few_of_each(images: ImageSet, n_shot: int, seed: int) -> ImageSet:
     """`n_shot` images of each class, drawn by the seed, or all of a class with fewer; 0: all."""
-    if not n_shot:
-        return images
-    order_N = np.random.default_rng((seed, 2)).permutation(len(images))
-    shuffled_N = images.class_ids_N[order_N]
+    return images.of(rows_of_each(images.class_ids_N, n_shot, seed)) if n_shot else images
+
+
+def rows_of_each(class_ids_N: NDArray[np.int64], n_shot: int, seed: int) -> NDArray[np.int64]:
+    """The rows of `few_of_each`, in order."""
+    order_N = np.random.default_rng((seed, 2)).permutation(len(class_ids_N))
+    shuffled_N = class_ids_N[order_N]
     rows = [order_N[shuffled_N == class_id][:n_shot] for class_id in np.unique(shuffled_N)]
-    return images.of(np.sort(np.concatenate(rows)))
+    return np.sort(np.concatenate(rows))
 
 
 def unlabelled(images: ImageSet) -> ImageSet:

@@ -30,6 +30,11 @@ class Network(nn.Module):
         embedding_BD: Tensor = self.embedder.trunk(self.embedder.normalize(image_BHWC))
         return embedding_BD
 
+    def of_kept(self, kept_BD: Tensor) -> Tensor:
+        """Logits (B, K) from what the frozen backbone gives its adapter."""
+        logits_BK: Tensor = self.head(self.embedder.trunk.adapter(kept_BD))  # type: ignore[operator]
+        return logits_BK
+
     def forward(self, image_BHWC: Tensor) -> Tensor:
         logits_BK: Tensor = self.head(self.embed(image_BHWC))
         return logits_BK

@@ -12,6 +12,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from exemplar_training import config_file
+from exemplar_training.adapter import Adapted
+from exemplar_training.config import NEIGHBORS
 from exemplar_training.embedder import Embedder
 from exemplar_training.errors import CheckpointError
 from exemplar_training.files import replace_file
@@ -20,6 +22,7 @@ from exemplar_training.fit.build import backbone_of, method_of, published_head
 from exemplar_training.fit.distributed import world
 from exemplar_training.fit.head import new_head
 from exemplar_training.fit.images import RunImages
+from exemplar_training.fit.kept import below_adapter
 from exemplar_training.fit.loop import fit
 from exemplar_training.fit.metrics import metrics
 from exemplar_training.fit.network import dim_of
@@ -100,7 +103,9 @@ def _prepared(request: RunRequest, images: RunImages, here: World) -> tuple[Trai
         )
     content = checkpoint.load(path) if path.exists() else None
     backbone = _start(config, is_loaded=content is None)
-    batches = images.batches(config, backbone.spec.input_size, here.shard)
+    batches = _measured(
+        images.batches(config, backbone.spec.input_size, here.shard), backbone, config
+    )
     head = _head(request, backbone, len(images.images.class_names), content)
     method = method_of(config, backbone, head, batches)
     facts = {ORIGIN: backbone.spec.origin, IMAGES: images.sha256}
@@ -124,15 +129,29 @@ def _start(config: RunConfig, *, is_loaded: bool) -> Backbone:
 
 def _head(
     request: RunRequest, backbone: Backbone, class_count: int, content: dict[str, Any] | None
-) -> nn.Module:
+) -> nn.Module | None:
     """A new head; where the method is source-free, the one of the run that it starts from."""
     config = request.config
+    if config.method == NEIGHBORS:
+        return None
     if not config.is_source_free:
         return new_head(config.supervised, dim_of(backbone), class_count, config.seed)
     if content is not None:
         return head_of(content, request.out)
     init = config.model.init
     return trained_head(Path(init)) if init else published_head(config.model)
+
+
+def _measured(batches: Batches, backbone: Backbone, config: RunConfig) -> Batches:
+    """With an adapter: standardized by these images, which are embedded only once if that will do.
+
+    A resumed run measures the same again.
+    """
+    if not isinstance(backbone.trunk, Adapted):
+        return batches
+    kept_ND = below_adapter(backbone, batches.images)
+    backbone.trunk.adapter.measure(kept_ND)
+    return replace(batches, kept_ND=kept_ND) if config.has_kept else batches
 
 
 def _write_config(request: RunRequest) -> None:
@@ -172,7 +191,7 @@ def _told(training: Training, batches: Batches) -> str:
 
 def _told_images(batches: Batches, config: RunConfig) -> str:
     images = batches.images
-    if config.is_source_free:
+    if config.is_unlabelled:
         return f"{len(images)} unlabelled images"
     told = f"{len(images)} images of {len(images.class_names)} classes"
     return told if batches.target is None else f"{told}, {len(batches.target.images)} unlabelled"

@@ -14,20 +14,25 @@ from torch.nn import functional
 from exemplar_training.fit.augment import TURNS, augmented, turned
 from exemplar_training.fit.frozen import learning
 from exemplar_training.fit.head import shape_of
+from exemplar_training.fit.kept import rows_of
 from exemplar_training.fit.method import Group
 from exemplar_training.fit.network import Network
 
 if TYPE_CHECKING:
     from exemplar_training.backbones import Backbone
     from exemplar_training.config import RunConfig
+    from exemplar_training.fit.batches import Batches
     from exemplar_training.fit.method import Batch
 
 
 class Supervised:
     """A `Method`: the frozen, half frozen or learning backbone under a new head."""
 
-    def __init__(self, backbone: Backbone, head: nn.Module, config: RunConfig) -> None:
+    def __init__(
+        self, backbone: Backbone, head: nn.Module, batches: Batches, config: RunConfig
+    ) -> None:
         self._config = config
+        self._kept_ND = batches.kept_ND
         self._network = Network(backbone, head)
         trunk, size = backbone.trunk, backbone.spec.input_size
         self._learning = learning(trunk, config.model.trained, size)
@@ -46,14 +51,20 @@ class Supervised:
 
     def loss(self, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
         """Cross-entropy, and the share of the batch that was right before the step."""
+        smoothing = self._config.supervised.label_smoothing
         if self._config.supervised.turned:
             batch = turned(batch, shape_of(self._network.head)[0] // TURNS)
-        image_BHWC = augmented(batch.image_BHWC, batch.uniform_BK, self._config.augment)
-        smoothing = self._config.supervised.label_smoothing
-        return classified(self._network(image_BHWC), batch.class_ids_B, smoothing)
+        return classified(self._logits(batch), batch.class_ids_B, smoothing)
 
     def after_step(self, step: int) -> None:
         pass
+
+    def _logits(self, batch: Batch) -> Tensor:
+        if self._kept_ND is not None:
+            return self._network.of_kept(rows_of(self._kept_ND, batch.rows_B))
+        image_BHWC = augmented(batch.image_BHWC, batch.uniform_BK, self._config.augment)
+        logits_BK: Tensor = self._network(image_BHWC)
+        return logits_BK
 
 
 def classified(

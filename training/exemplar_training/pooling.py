@@ -1,0 +1,122 @@
+"""Other poolings than a backbone's own: of inner blocks, by means, maxima or deviations.
+
+A small defect on a surface is lost in the average of the last block, and is the largest deviation
+from the image's own mean in an early one. Shapes: B batch, C channels, H height, W width, D dim.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import defaultdict
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor, nn
+
+from exemplar_training.errors import ConfigError
+from exemplar_training.fit.frozen import blocks
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+_CHOICE = re.compile(r"(\d+):([a-z]+)")
+_MAP_DIMENSIONS = 4
+
+
+def _average(map_BCHW: Tensor) -> Tensor:
+    return map_BCHW.mean((2, 3))
+
+
+def _max(map_BCHW: Tensor) -> Tensor:
+    return map_BCHW.amax((2, 3))
+
+
+def _above(map_BCHW: Tensor) -> Tensor:
+    return _max(map_BCHW) - _average(map_BCHW)
+
+
+def _below(map_BCHW: Tensor) -> Tensor:
+    return _average(map_BCHW) - map_BCHW.amin((2, 3))
+
+
+def _spread(map_BCHW: Tensor) -> Tensor:
+    centered_BCHW = map_BCHW - map_BCHW.mean((2, 3), keepdim=True)
+    # The floor keeps the root's gradient finite where a channel is constant.
+    return centered_BCHW.square().mean((2, 3)).clamp_min(1e-12).sqrt()
+
+
+# (B, C, H, W) -> (B, C). The last three are deviations from the image's own mean: the highest
+# value's, the lowest value's, and the root of the mean square.
+POOLINGS: Mapping[str, Callable[[Tensor], Tensor]] = {
+    "average": _average,
+    "max": _max,
+    "above": _above,
+    "below": _below,
+    "spread": _spread,
+}
+
+
+class Pooled(nn.Module):
+    """(B, C, H, W) -> (B, D): what chosen blocks of `trunk` give, pooled and put side by side.
+
+    The trunk runs to its end; an export drops what nothing is pooled from.
+    """
+
+    def __init__(self, trunk: nn.Module, input_size: int, choices: Sequence[str]) -> None:
+        """`choices` are BLOCK:POOLING, such as "0:above"; blocks count from 0 in their order.
+
+        Raises:
+            ConfigError: a choice is none, or the block is missing or gives no map to pool.
+        """
+        super().__init__()
+        self.trunk = trunk
+        self._by_block = _parsed(choices)
+        found = blocks(trunk, input_size)
+        last = len(found) - 1
+        for block in self._by_block:
+            if block > last:
+                raise ConfigError(f"model.pooled: expected blocks 0..{last}, got {block}")
+        self._modules_by_block = {block: found[block].modules[-1] for block in self._by_block}
+        with torch.no_grad():
+            self(torch.zeros(1, 3, input_size, input_size))
+
+    def forward(self, image_BCHW: Tensor) -> Tensor:
+        maps: dict[int, Tensor] = {}
+
+        def keep(block: int) -> Callable[[nn.Module, object, Tensor], None]:
+            return lambda _module, _given, output: maps.update({block: output})
+
+        hooks = [
+            module.register_forward_hook(keep(block))
+            for block, module in self._modules_by_block.items()
+        ]
+        try:
+            self.trunk(image_BCHW)
+        finally:
+            for hook in hooks:
+                hook.remove()
+        return torch.cat(
+            [
+                POOLINGS[pooling](_checked(maps[block], block))
+                for block, poolings in self._by_block.items()
+                for pooling in poolings
+            ],
+            dim=1,
+        )
+
+
+def _parsed(choices: Sequence[str]) -> dict[int, list[str]]:
+    by_block: dict[int, list[str]] = defaultdict(list)
+    for choice in choices:
+        match = _CHOICE.fullmatch(choice)
+        if match is None or match[2] not in POOLINGS:
+            expected = f"BLOCK:POOLING with a pooling of {', '.join(POOLINGS)}"
+            raise ConfigError(f"model.pooled: expected {expected}, got {choice!r}")
+        by_block[int(match[1])].append(match[2])
+    return dict(by_block)
+
+
+def _checked(map_BCHW: Tensor, block: int) -> Tensor:
+    if map_BCHW.ndim != _MAP_DIMENSIONS:
+        raise ConfigError(f"model.pooled: block {block}: expected a map (B, C, H, W), got a vector")
+    return map_BCHW
