@@ -13,6 +13,7 @@ from exemplar_training.errors import TrainingError
 from exemplar_training.evaluation import command as evaluation
 from exemplar_training.fit import command as fitting
 from exemplar_training.report import command as reporting
+from exemplar_training.transfer import command as transferring
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -49,6 +50,7 @@ def _parser() -> argparse.ArgumentParser:
     data.add_parser(verbs)
     evaluation.add_parser(verbs)
     fitting.add_parser(verbs)
+    transferring.add_parser(verbs)
     reporting.add_parser(verbs)
     return parser
 

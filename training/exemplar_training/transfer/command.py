@@ -1,0 +1,46 @@
+"""The verb `exemplar-train transfer`: what knowing one set is worth on another, over seeds."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+_EXAMPLES = """\
+examples:
+  exemplar-train transfer transfer_digits_to_letters.toml --out studies/letters
+  exemplar-train transfer STUDY --out studies/quick --set seeds=[0] --set source.schedule.steps=50
+
+Ctrl-C and SIGTERM leave a checkpoint; the same command goes on from there.
+"""
+
+
+def add_parser(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    parser = verbs.add_parser(
+        "transfer",
+        help="compare ways to learn from what another set taught",
+        description="Trains each arm of STUDY for each seed and number of parts, measures it on "
+        "parts that taught none, prints the tables and writes OUT/result.json.",
+        epilog=_EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("study", type=Path, metavar="STUDY", help="a TOML file")
+    parser.add_argument("--out", required=True, type=Path, help="the folder of all its runs")
+    parser.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        dest="overrides",
+        metavar="KEY=VALUE",
+        help="instead of what STUDY says, such as seeds=[0]; may be repeated",
+    )
+    parser.set_defaults(run=_transfer)
+
+
+def _transfer(parsed: argparse.Namespace) -> None:
+    # Here, because torch takes seconds to import and --help must not.
+    from exemplar_training.config_file import read_as  # noqa: PLC0415
+    from exemplar_training.transfer.run import transfer  # noqa: PLC0415
+    from exemplar_training.transfer.study import Study  # noqa: PLC0415
+
+    study = read_as(Study, parsed.study, parsed.overrides)
+    transfer(study, parsed.out, lambda line: print(line, flush=True))  # noqa: T201 - it prints
