@@ -64,6 +64,12 @@ def test_a_folder_without_a_log_is_named(tmp_path):
         curves.read_curves(tmp_path)
 
 
+def test_a_log_that_is_none_is_refused(tmp_path):
+    (tmp_path / "metrics.jsonl").write_text("step,loss\n1,2\n")
+    with pytest.raises(CheckpointError, match=r"--run: metrics\.jsonl: expected JSON lines"):
+        curves.read_curves(tmp_path)
+
+
 def test_a_long_curve_becomes_the_means_of_equal_stretches():
     long = [(float(step), float(step % 2)) for step in range(2000)]
     thin = curves.thinned(long)

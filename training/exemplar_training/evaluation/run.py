@@ -15,7 +15,7 @@ from exemplar_training.errors import EvaluationError, UnknownBackboneError
 from exemplar_training.evaluation import outcomes
 from exemplar_training.evaluation.embeddings import by_artifact, raw_pixels
 from exemplar_training.evaluation.heads import HEADS
-from exemplar_training.evaluation.trial import draw
+from exemplar_training.evaluation.trial import draw, memory_advice
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -53,18 +53,19 @@ def evaluate(asked: Evaluation, say: Say) -> None:
     """Measures, says the table line by line and writes the JSON, where it is asked for.
 
     Raises:
-        TrainingError: no such data, or no such episodes can be drawn from them.
+        TrainingError: no such data, no such episodes can be drawn from them, or too little memory.
         ArtifactError: an artifact is broken.
     """
     artifacts = load_artifacts(asked.artifacts)
     drawn = draw(asked.trial)
     for line in [*drawn.told, ""]:
         say(line)
-    found = [
-        each
-        for name, embeddings_ND in _embeddings(artifacts, drawn.images, asked, say)
-        for each in outcomes_of(name, embeddings_ND, drawn)
-    ]
+    with memory_advice(drawn):
+        found = [
+            each
+            for name, embeddings_ND in _embeddings(artifacts, drawn.images, asked, say)
+            for each in outcomes_of(name, embeddings_ND, drawn)
+        ]
     differences = outcomes.differences(found)
     for line in [*outcomes.table(found), "", *outcomes.differences_table(differences)]:
         say(line)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,6 +15,8 @@ from exemplar_training.evaluation.episodes import EpisodeSpec, sample
 from exemplar_training.evaluation.leaks import without_copies
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from exemplar_training.data.image_set import ImageSet
     from exemplar_training.evaluation.episodes import Episodes
 
@@ -86,7 +90,7 @@ def draw(trial: Trial) -> Drawn:
         TrainingError: no such data, or no such episodes can be drawn from them.
     """
     specs = trial.specs
-    found = _images(trial)
+    found = images_of(trial.data, trial.root, trial.parts)
     images = without_copies(found, max(trial.n_shots) + trial.n_query)
     return Drawn(
         trial,
@@ -97,21 +101,43 @@ def draw(trial: Trial) -> Drawn:
     )
 
 
-def _images(trial: Trial) -> ImageSet:
-    folder = Path(trial.data)
+@contextmanager
+def memory_advice(drawn: Drawn) -> Iterator[None]:
+    """Out of memory becomes an error that says what takes less.
+
+    Raises:
+        EvaluationError: the images' embeddings do not fit.
+    """
+    try:
+        yield
+    except MemoryError as error:
+        raise EvaluationError(
+            f"memory: expected room for the embeddings of {len(drawn.images):,} images, got too "
+            "little: try fewer images, by --part or as a folder of some of them"
+        ) from error
+
+
+def images_of(
+    data: str, root: Path, parts: list[str] | None = None, part: str = _DEFAULT_PART
+) -> ImageSet:
+    """The images of a folder, or of a set under `root`: of `parts`, or else of `part` or of all.
+
+    Raises:
+        TrainingError: no such data.
+    """
+    folder = Path(data)
     if folder.is_dir():
-        if trial.parts:
-            raise EvaluationError(f"--part: expected none with a folder, got {trial.parts[0]}")
+        if parts:
+            raise EvaluationError(f"--part: expected none with a folder, got {parts[0]}")
         return load_folder(folder)
-    parts = trial.parts or _default_parts(trial.root / trial.data)
-    return load(trial.root, trial.data, parts)
+    return load(root, data, parts or _default_parts(root / data, part))
 
 
-def _default_parts(folder: Path) -> list[str] | None:
+def _default_parts(folder: Path, part: str) -> list[str] | None:
     """None where there is no such part, as in sets whose parts are sources, or no such set."""
     if not (folder / DESCRIPTION_FILE).is_file():
         return None
-    return [_DEFAULT_PART] if _DEFAULT_PART in read_description(folder).counts else None
+    return [part] if part in read_description(folder).counts else None
 
 
 def _class_count(images: ImageSet) -> int:

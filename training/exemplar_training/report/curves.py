@@ -30,9 +30,12 @@ def read_curves(run: Path) -> dict[str, Curve]:
     """Every number of the run's log but its speed, by name.
 
     Raises:
-        CheckpointError: there is no log, or nothing in it.
+        CheckpointError: there is no log, nothing in it, or something else.
     """
-    lines = metrics.read(run)
+    try:
+        lines = metrics.read(run)
+    except ValueError as error:
+        raise CheckpointError(f"--run: {metrics.FILE}: expected JSON lines, got {error}") from error
     names = dict.fromkeys(name for line in lines for name in line if name not in _NOT_LEARNING)
     if not names:
         raise CheckpointError(f"--run: expected a folder with {metrics.FILE}, got {run}")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from exemplar_training import config_file
 from exemplar_training.errors import EvaluationError
 from exemplar_training.evaluation.run import load_artifacts
-from exemplar_training.evaluation.trial import draw
+from exemplar_training.evaluation.trial import draw, memory_advice
 from exemplar_training.files import replace_file
 from exemplar_training.report.curves import read_curves
 from exemplar_training.report.findings import find
@@ -56,8 +56,8 @@ def report(asked: ReportRequest, say: Callable[[str], None]) -> None:
     drawn = draw(asked.trial)
     for line in drawn.told:
         say(line)
-    found = find(artifacts, drawn)
-    page = render(found, asked.run.resolve().name if asked.run else "", curves)
+    with memory_advice(drawn):
+        page = render(find(artifacts, drawn), asked.run.resolve().name if asked.run else "", curves)
     replace_file(asked.out, page)
     say(f"report    {asked.out}, {len(page) / 1e6:.1f} MB")
 
