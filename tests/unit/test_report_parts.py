@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import tiny_backbone
@@ -32,6 +32,7 @@ def test_points_have_a_sign_unless_they_are_none(share, words):
     assert markup.signed(share) == words
 
 
+@settings(deadline=None, derandomize=True)
 @given(low=numbers, high=numbers)
 def test_ticks_hold_what_is_shown_and_are_few(low, high):
     low, high = sorted((low, high))
