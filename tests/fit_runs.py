@@ -1,5 +1,7 @@
 """Tiny training runs for tests: a configuration in which all that moves is on, and its images."""
 
+from dataclasses import replace
+
 import torch
 
 from exemplar_training import config_file
@@ -30,13 +32,34 @@ def config(**changes):
     table = {name: dict(part) for name, part in TABLE.items()}
     for key, value in changes.items():
         name, _, field = key.partition("__")
-        table.setdefault(name, {})[field] = value
+        if field:
+            table.setdefault(name, {})[field] = value
+        else:
+            table[name] = value
     return config_file.from_table(RunConfig, table)
 
 
-def fit(out, images=IMAGES, *, is_resumed=False, **changes):
+def fit(out, images=IMAGES, *, is_resumed=False, target=None, **changes):
     request = RunRequest(config(**changes), out, is_resumed)
-    return run(request, images, lambda _: None)
+    return run(request, images, lambda _: None, target)
+
+
+class Failing(list):
+    """Files of which one read fails, as a disk does, or does something else."""
+
+    def __init__(self, files, at_read, action):
+        super().__init__(files)
+        self._left, self._action = at_read, action
+
+    def __getitem__(self, row):
+        self._left -= 1
+        if self._left == 0:
+            self._action()
+        return super().__getitem__(row)
+
+
+def with_files(files):
+    return replace(IMAGES, files=files)
 
 
 def content(out):

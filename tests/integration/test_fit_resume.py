@@ -11,31 +11,12 @@ import torch
 
 from exemplar_training import config_file
 from exemplar_training.data.folder import load_folder
-from exemplar_training.data.image_set import ImageSet
 from exemplar_training.errors import CheckpointError, FitError
 from exemplar_training.fit import checkpoint, metrics
-from fit_runs import IMAGES, assert_equal, config, content, fit, told
+from fit_runs import IMAGES, Failing, assert_equal, config, content, fit, told, with_files
 from training_images import squares, write_folder
 
 pytestmark = pytest.mark.usefixtures("one_thread")
-
-
-class Failing(list):
-    """Files of which one read fails, as a disk does, or does something else."""
-
-    def __init__(self, files, at_read, action):
-        super().__init__(files)
-        self._left, self._action = at_read, action
-
-    def __getitem__(self, row):
-        self._left -= 1
-        if self._left == 0:
-            self._action()
-        return super().__getitem__(row)
-
-
-def with_files(files):
-    return ImageSet(IMAGES.name, files, IMAGES.class_ids_N, IMAGES.class_names)
 
 
 def break_down():

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from exemplar_server.errors import ExemplarError
+from exemplar_training.adaptation import command as adaptation
 from exemplar_training.data import command as data
 from exemplar_training.errors import TrainingError
 from exemplar_training.evaluation import command as evaluation
@@ -51,6 +52,7 @@ def _parser() -> argparse.ArgumentParser:
     evaluation.add_parser(verbs)
     fitting.add_parser(verbs)
     transferring.add_parser(verbs)
+    adaptation.add_parser(verbs)
     reporting.add_parser(verbs)
     return parser
 
