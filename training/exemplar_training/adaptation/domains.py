@@ -5,7 +5,7 @@ Shapes: N images.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -36,9 +36,11 @@ class Domains:
 
 def load(study: Study) -> Domains:
     """Raises ConfigError where the domains differ in their classes, DataError as loading does."""
-    shared = study.shared
-    source, whole = images_of(shared.data), images_of(shared.target)
-    test = few_of_each(images_of(study.test), study.test.n_shot, shared.seed)
+    shared, classes = study.shared, study.shared.data.classes
+    source = images_of(shared.data)
+    whole = images_of(replace(shared.target, classes=classes))
+    test = images_of(replace(study.test, classes=classes))
+    test = few_of_each(test, study.test.n_shot, shared.seed)
     for name, images in (("shared.target", whole), ("test", test)):
         if images.class_names != source.class_names:
             expected = f"the classes of {source.name}"

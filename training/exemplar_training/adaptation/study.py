@@ -22,8 +22,9 @@ ADABN = "adabn"
 class Study:
     """Every method from `shared.data`, labelled, to `shared.target`, unlabelled, for each seed.
 
-    `methods` has each method's candidates: what it has of its own, as --set has it, with spaces
-    between. An unsupervised criterion chooses among them at the first seed.
+    All images are of the classes of `shared.data`. `methods` has each method's candidates: what it
+    has of its own, as --set has it, with spaces between. An unsupervised criterion chooses among
+    them at the first seed.
     """
 
     seeds: tuple[int, ...] = (0, 1, 2)

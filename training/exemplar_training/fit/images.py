@@ -57,8 +57,10 @@ def images_of(data: DataConfig) -> ImageSet:
 
     Raises:
         DataError: they are not there, or not all of them.
-        ConfigError: no such class.
+        ConfigError: nothing is named, or no such class.
     """
+    if not data.name and not data.root:
+        raise ConfigError("data, target: expected the name of a set or a root, got neither")
     if data.name:
         root = Path(data.root) if data.root else DEFAULT_ROOT
         images = folder.load(root, data.name, data.parts or None)
