@@ -42,8 +42,11 @@ class Adapter(nn.Module):
         self.mean_D.copy_(embeddings_ND.mean(0))
         self.scale_D.copy_(deviation_D.reciprocal().masked_fill(is_silent_D, 0))
 
+    def standardized(self, embedding_BD: Tensor) -> Tensor:
+        return (embedding_BD - self.mean_D) * self.scale_D
+
     def forward(self, embedding_BD: Tensor) -> Tensor:
-        adapted_BA: Tensor = self.layers((embedding_BD - self.mean_D) * self.scale_D)
+        adapted_BA: Tensor = self.layers(self.standardized(embedding_BD))
         return adapted_BA
 
 

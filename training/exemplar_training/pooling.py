@@ -7,6 +7,7 @@ from the image's own mean in an early one. Shapes: B batch, C channels, H height
 from __future__ import annotations
 
 import re
+import threading
 from collections import defaultdict
 from typing import TYPE_CHECKING
 
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 
 _CHOICE = re.compile(r"(\d+):([a-z]+)")
 _MAP_DIMENSIONS = 4
+_ONE_AT_A_TIME = threading.Lock()  # a hook would see what another thread's image gives
 
 
 def _average(map_BCHW: Tensor) -> Tensor:
@@ -81,28 +83,44 @@ class Pooled(nn.Module):
             self(torch.zeros(1, 3, input_size, input_size))
 
     def forward(self, image_BCHW: Tensor) -> Tensor:
-        maps: dict[int, Tensor] = {}
+        return torch.cat(self.parts(image_BCHW), dim=1)
 
-        def keep(block: int) -> Callable[[nn.Module, object, Tensor], None]:
-            return lambda _module, _given, output: maps.update({block: output})
-
-        hooks = [
-            module.register_forward_hook(keep(block))
-            for block, module in self._modules_by_block.items()
+    def parts(self, image_BCHW: Tensor) -> list[Tensor]:
+        """What each choice gives, (B, C) each."""
+        maps = _outputs(self.trunk, self._modules_by_block, image_BCHW)
+        return [
+            POOLINGS[pooling](_checked(maps[block], block))
+            for block, poolings in self._by_block.items()
+            for pooling in poolings
         ]
+
+
+def all_choices(trunk: nn.Module, input_size: int) -> tuple[str, ...]:
+    """Every pooling of every block that gives a map."""
+    last_by_block = {place: b.modules[-1] for place, b in enumerate(blocks(trunk, input_size))}
+    with torch.no_grad():
+        outputs = _outputs(trunk, last_by_block, torch.zeros(1, 3, input_size, input_size))
+    maps = [block for block, output in outputs.items() if output.ndim == _MAP_DIMENSIONS]
+    return tuple(f"{block}:{pooling}" for block in sorted(maps) for pooling in POOLINGS)
+
+
+def _outputs(
+    trunk: nn.Module, modules_by_block: Mapping[int, nn.Module], image_BCHW: Tensor
+) -> dict[int, Tensor]:
+    """What these modules give while `trunk` runs."""
+    outputs: dict[int, Tensor] = {}
+
+    def keep(block: int) -> Callable[[nn.Module, object, Tensor], None]:
+        return lambda _module, _given, output: outputs.update({block: output})
+
+    with _ONE_AT_A_TIME:
+        hooks = [m.register_forward_hook(keep(block)) for block, m in modules_by_block.items()]
         try:
-            self.trunk(image_BCHW)
+            trunk(image_BCHW)
         finally:
             for hook in hooks:
                 hook.remove()
-        return torch.cat(
-            [
-                POOLINGS[pooling](_checked(maps[block], block))
-                for block, poolings in self._by_block.items()
-                for pooling in poolings
-            ],
-            dim=1,
-        )
+    return outputs
 
 
 def _parsed(choices: Sequence[str]) -> dict[int, list[str]]:

@@ -1,0 +1,1 @@
+"""Which blocks of a backbone to pool, and how: found on labelled images, before any training."""
