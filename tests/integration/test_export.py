@@ -256,7 +256,7 @@ def test_lite0_embeddings_tell_photos_apart_and_know_a_mirrored_one(lite0):
 
 
 def test_without_foolbox_the_photo_check_is_skipped_aloud(tiny_weights, tmp_path, monkeypatch):
-    monkeypatch.setattr("exemplar_training.export.labelled_photos", list)
+    monkeypatch.setattr("exemplar_training.probes.labelled_photos", list)
     lines = []
     artifact = export(ExportRequest(TINY, tmp_path, tiny_weights), lines.append)
     assert artifact.manifest.provenance["labelled_photos"].startswith("skipped")

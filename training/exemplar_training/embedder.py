@@ -20,17 +20,22 @@ _SQUARE_ROOT = 0.5
 
 
 class Embedder(nn.Module):
-    """uint8 (B, H, W, 3) -> float32 (B, D) of unit length: normalize, backbone, power, L2."""
+    """uint8 (B, H, W, 3) -> float32 (B, D) of unit length: normalize, backbone, power, L2.
+
+    With a center, the mean of such embeddings, it is subtracted and the length is 1 again.
+    """
 
     mean: Tensor
     std: Tensor
+    center_D: Tensor | None
 
-    def __init__(self, backbone: Backbone) -> None:
+    def __init__(self, backbone: Backbone, center_D: Tensor | None = None) -> None:
         super().__init__()
         self.trunk = backbone.trunk
         self.power = backbone.spec.power
         self.register_buffer("mean", torch.tensor(backbone.spec.mean).reshape(1, 3, 1, 1))
         self.register_buffer("std", torch.tensor(backbone.spec.std).reshape(1, 3, 1, 1))
+        self.register_buffer("center_D", center_D)
 
     def normalize(self, image: Tensor) -> Tensor:
         """Pixels uint8 (B, H, W, C) as the network wants them, float32 (B, C, H, W)."""
@@ -38,7 +43,8 @@ class Embedder(nn.Module):
         return (image_BCHW - self.mean) / self.std
 
     def forward(self, image: Tensor) -> Tensor:
-        return unit(powered(self.trunk(self.normalize(image)), self.power))
+        embedding_BD = unit(powered(self.trunk(self.normalize(image)), self.power))
+        return embedding_BD if self.center_D is None else unit(embedding_BD - self.center_D)
 
 
 def unit(embedding_BD: Tensor) -> Tensor:

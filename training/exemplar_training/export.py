@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import re
 import time
-from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import torch
@@ -22,31 +23,40 @@ from exemplar_server.core.artifact import (
     write_manifest,
 )
 from exemplar_training import backbones, onnx_file, parity
+from exemplar_training.accuracy import measured_accuracy
+from exemplar_training.data.layout import DEFAULT_ROOT
 from exemplar_training.embedder import Embedder
 from exemplar_training.errors import ExportError
+from exemplar_training.evaluation.trial import images_of
 from exemplar_training.fit.trained import trained_backbone
-from exemplar_training.photos import check_photos, decode_all, labelled_photos
+from exemplar_training.precision.convert import int8_images, to_half, to_int8
+from exemplar_training.probes import judge_photos, photos_told, probes_of, skipped
 from exemplar_training.publish import publish, scratch_directory
+from exemplar_training.transform import choose_transform
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
 
     from numpy.typing import NDArray
 
     from exemplar_training.backbones import Backbone
-    from exemplar_training.photos import LabelledPhoto, PhotoCheck
+    from exemplar_training.photos import PhotoCheck
+    from exemplar_training.precision.convert import Int8Images
+    from exemplar_training.probes import Probes
+    from exemplar_training.transform import Transform
+
+Precision = Literal["fp32", "fp16", "int8"]
 
 _NAME = re.compile(r"(?!\.)[A-Za-z0-9._-]{1,64}")
-_PHOTOS_SKIPPED = "skipped: foolbox is not installed"
-_PHOTOS_FOREIGN = "skipped: the backbone has no classifier of ImageNet's classes"
+_TRAINING_PART = "train"  # of a set that has one: what is judged comes from the other
 
 
 @dataclass(frozen=True)
 class ExportRequest:
     """What to export and where to: OUT/NAME/VERSION. No `name` means the backbone's own.
 
-    With `run`, the folder of a run, it is the backbone that was trained there.
+    With `run`, the folder of a run, it is the backbone that was trained there. `calibrate`,
+    `transform_on` and `measure` are folders of images or sets under `root`; empty: none.
     """
 
     backbone: str
@@ -55,8 +65,18 @@ class ExportRequest:
     name: str | None = None
     version: str = "1"
     run: Path | None = None
+    precision: Precision = "fp32"
+    calibrate: str = ""
+    transform_on: str = ""
+    measure: str = ""
+    root: Path = DEFAULT_ROOT
 
     def __post_init__(self) -> None:
+        if (self.precision == "int8") != bool(self.calibrate):
+            raise ExportError(
+                f"--calibrate: expected images exactly with --precision int8, "
+                f"got {self.calibrate or 'none'} with {self.precision}"
+            )
         if self.run and self.weights_file:
             raise ExportError("--weights: expected none with --checkpoint, which has its own")
         for field, value in (("name", self.artifact_name), ("version", self.version)):
@@ -77,6 +97,8 @@ class _Evidence:
     parity: dict[int, float]
     compared: str
     golden_ND: NDArray[np.float32]
+    accuracy: dict[str, float]
+    more: dict[str, Any]  # for the provenance
 
 
 def export(request: ExportRequest, report: Callable[[str], None]) -> Artifact:
@@ -87,74 +109,79 @@ def export(request: ExportRequest, report: Callable[[str], None]) -> Artifact:
     """
     step = _Steps(report)
     backbone = _backbone(request)
-    embedder = Embedder(backbone).eval()
+    if request.calibrate:
+        _int8_images(request)  # refused before the minutes of work that would be lost
     step.done("build", f"{request.backbone}: {backbone.spec.origin}")
-    probes = _probes(backbone.spec.input_size)
-    photos = _judge_photos(backbone, embedder, probes)
-    step.done("photos", _told(photos, backbone))
-    expected_ND = parity.reference(embedder, probes.images_NHWC)
+    transform = _transform(request, backbone, step)
+    if transform:
+        backbone = replace(backbone, spec=replace(backbone.spec, power=transform.power))
+    embedder = Embedder(backbone, transform.center_D if transform else None).eval()
+    probes = probes_of(backbone.spec.input_size)
+    photos = judge_photos(backbone, embedder, probes)
+    step.done("photos", photos_told(photos, backbone))
     with scratch_directory(request.out / request.artifact_name, request.version) as scratch:
         model = scratch / MODEL_FILE
-        onnx_file.write_onnx(embedder, backbone.spec.input_size, _facts(backbone), model)
-        step.done("export", f"{model.stat().st_size / 1e6:.1f} MB, opset {onnx_file.OPSET}")
-        cosines = parity.check_parity(model, probes.images_NHWC, expected_ND)
-        step.done("parity", _cosines_told(cosines))
-        evidence = _Evidence(photos, cosines, probes.told, expected_ND[probes.photos_count :])
+        evidence = _write_model(request, backbone, embedder, probes, model, step=step)
+        evidence = replace(evidence, photos=photos, more=evidence.more | _transform_told(transform))
         write_manifest(scratch, _manifest(request, backbone, evidence, sha256_of(model)))
         artifact = publish(scratch, request.out / request.artifact_name / request.version)
     step.done("write", str(artifact.directory))
     return artifact
 
 
-@dataclass(frozen=True)
-class _Probes:
-    """Images that PyTorch and ONNX must agree on: the labelled photos, then the golden images."""
-
-    photos: list[LabelledPhoto]
-    images_NHWC: NDArray[np.uint8]
-
-    @property
-    def photos_count(self) -> int:
-        return len(self.photos)
-
-    @property
-    def told(self) -> str:
-        golden_count = len(self.images_NHWC) - self.photos_count
-        return f"{self.photos_count} photos and {golden_count} golden images"
-
-
-def _probes(input_size: int) -> _Probes:
-    photos = labelled_photos()
-    images = [decode_all(photos, input_size), golden_images(input_size)]
-    return _Probes(photos, np.concatenate(images))
-
-
-def _judge_photos(backbone: Backbone, embedder: Embedder, probes: _Probes) -> PhotoCheck | None:
-    """None where the photos are not installed, or the network does not know their classes.
-
-    Raises:
-        ExportError: too few are classified right: wrong weights or wrong preprocessing.
-    """
-    if not probes.photos or backbone.classifier is None:
+def _transform(request: ExportRequest, backbone: Backbone, step: _Steps) -> Transform | None:
+    if not request.transform_on:
         return None
-    images_NHWC = probes.images_NHWC[: probes.photos_count]
-    check = check_photos(backbone, embedder, images_NHWC, probes.photos)
-    if check.top_1 < backbone.spec.photos_right:
-        raise ExportError(
-            f"photos: expected at least {backbone.spec.photos_right} of {check.photos} classified "
-            f"right, got {check.top_1}: the weights and the preprocessing do not belong together"
-        )
-    return check
+    base = images_of(request.transform_on, request.root, part=_TRAINING_PART)
+    found = choose_transform(backbone, base)
+    step.done("choose", f"{found.name}: the best transform on {found.data}")
+    return found
 
 
-def _told(check: PhotoCheck | None, backbone: Backbone) -> str:
-    if check is None:
-        return f"WARNING: {_skipped(backbone)}: weights and preprocessing are unchecked"
-    return f"{check.top_1} of {check.photos} right, {check.top_5} among the first five"
+def _int8_images(request: ExportRequest) -> Int8Images:
+    return int8_images(images_of(request.calibrate, request.root, part=_TRAINING_PART))
 
 
-def _skipped(backbone: Backbone) -> str:
-    return _PHOTOS_FOREIGN if backbone.classifier is None else _PHOTOS_SKIPPED
+def _transform_told(transform: Transform | None) -> dict[str, Any]:
+    if transform is None:
+        return {}
+    chosen = {"chosen": transform.name, "data": transform.data}
+    return {"transform": chosen | {"accuracy": transform.accuracy_by_candidate}}
+
+
+def _write_model(
+    request: ExportRequest,
+    backbone: Backbone,
+    embedder: Embedder,
+    probes: Probes,
+    model: Path,
+    *,
+    step: _Steps,
+) -> _Evidence:
+    """Writes the file in fp32, proves it, lowers the precision and measures what came out."""
+    size = backbone.spec.input_size
+    expected_ND = parity.reference(embedder, probes.images_NHWC)
+    onnx_file.write_onnx(embedder, size, _facts(backbone), model)
+    step.done("export", f"{model.stat().st_size / 1e6:.1f} MB, opset {onnx_file.OPSET}")
+    cosines = parity.check_parity(model, probes.images_NHWC, expected_ND)
+    step.done("parity", _cosines_told(cosines))
+    golden_ND, more = expected_ND[probes.photos_count :], {}
+    if request.precision == "fp16":
+        to_half(model)
+        least = parity.HALF_PARITY_COSINE
+        cosines = parity.check_parity(model, probes.images_NHWC, expected_ND, least)
+        step.done("fp16", f"{model.stat().st_size / 1e6:.1f} MB, {_cosines_told(cosines)}")
+    elif request.precision == "int8":
+        int8 = to_int8(model, size, _int8_images(request))
+        more = {"int8": int8.provenance}
+        step.done("int8", f"{model.stat().st_size / 1e6:.1f} MB, {int8.told}")
+    if request.precision != "fp32":
+        golden_ND = parity.answers(model, golden_images(size))
+    accuracy = {}
+    if request.measure:
+        accuracy = measured_accuracy(model, size, request.measure, request.root)
+        step.done("measure", ", ".join(f"{100 * v:.1f} {k}" for k, v in accuracy.items()))
+    return _Evidence(None, cosines, probes.told, golden_ND, accuracy, more)
 
 
 def _cosines_told(cosines: dict[int, float]) -> str:
@@ -181,12 +208,13 @@ def _manifest(
         dim=evidence.golden_ND.shape[1],
         input_size=spec.input_size,
         preprocessing_id=preprocessing_id(spec.input_size),
-        precision="fp32",
+        precision=request.precision,
         opset=onnx_file.OPSET,
         license=spec.license,
         provenance=_provenance(backbone, evidence),
         files={MODEL_FILE: model_sha256},
         golden_embeddings=encode_golden(evidence.golden_ND),
+        accuracy=evidence.accuracy,
     )
 
 
@@ -201,9 +229,10 @@ def _provenance(backbone: Backbone, evidence: _Evidence) -> dict[str, Any]:
         "torch": str(torch.__version__),
         "onnx": onnx_file.VERSION,
         "onnxruntime": parity.VERSION,
-        "labelled_photos": asdict(evidence.photos) if evidence.photos else _skipped(backbone),
+        "labelled_photos": asdict(evidence.photos) if evidence.photos else skipped(backbone),
         "parity_images": evidence.compared,
         "parity_cosine": {str(b): round(c, 6) for b, c in evidence.parity.items()},
+        **evidence.more,
         **({} if backbone.run is None else {"run": dict(backbone.run)}),
     }
 

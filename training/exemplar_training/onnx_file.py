@@ -1,6 +1,6 @@
 """Writes an embedder as one ONNX file, equal byte for byte wherever it is written.
 
-The only file that imports onnx.
+Only this file and `precision/` import onnx.
 """
 
 from __future__ import annotations

@@ -102,10 +102,11 @@ def _by_sessions(
 
 
 def _decoded(images: ImageSet, start: int, batch: int, side: int) -> NDArray[np.uint8]:
-    return np.stack(list(_pixels(images, range(start, min(start + batch, len(images))), side)))
+    return np.stack(list(pixels(images, range(start, min(start + batch, len(images))), side)))
 
 
-def _pixels(images: ImageSet, rows: range, side: int) -> Iterator[NDArray[np.uint8]]:
+def pixels(images: ImageSet, rows: range, side: int) -> Iterator[NDArray[np.uint8]]:
+    """The images of these rows as the server would see them, (H, W, 3), one at a time."""
     for row in rows:
         try:
             yield decode(images.files[row], side, _LIMITS)

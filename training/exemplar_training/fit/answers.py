@@ -42,16 +42,17 @@ def logits(run: Path, images: ImageSet) -> NDArray[np.float32]:
     if class_count != len(images.class_names):
         expected = f"a head for the {len(images.class_names)} classes of {images.name}"
         raise CheckpointError(f"{run}: expected {expected}, got one for {class_count}")
-    return _outputs(Network(backbone, head), backbone.spec.input_size, images, run.name)
+    return outputs(Network(backbone, head), backbone.spec.input_size, images, run.name)
 
 
 def embeddings(run: Path, images: ImageSet) -> NDArray[np.float32]:
     """What an export of the run would say, (N, D) of unit length, in order; raises as `logits`."""
     backbone = trained_backbone(run)
-    return _outputs(Embedder(backbone), backbone.spec.input_size, images, run.name)
+    return outputs(Embedder(backbone), backbone.spec.input_size, images, run.name)
 
 
-def _outputs(module: nn.Module, side: int, images: ImageSet, told: str) -> NDArray[np.float32]:
+def outputs(module: nn.Module, side: int, images: ImageSet, told: str) -> NDArray[np.float32]:
+    """What a module says of uint8 images (B, H, W, 3), in order; `told` names the progress bar."""
     module.eval()
 
     def output(image_BHWC: NDArray[np.uint8]) -> NDArray[np.float32]:
