@@ -180,7 +180,7 @@ def _write_model(
     accuracy = {}
     if request.measure:
         accuracy = measured_accuracy(model, size, request.measure, request.root)
-        step.done("measure", ", ".join(f"{100 * v:.1f} {k}" for k, v in accuracy.items()))
+        step.done("measure", "; ".join(f"{k} {100 * v:.1f}" for k, v in accuracy.items()))
     return _Evidence(None, cosines, probes.told, golden_ND, accuracy, more)
 
 

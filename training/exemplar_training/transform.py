@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 _POWERS = (1.0, 0.75, 0.5, 0.25)
 _N_WAY, _N_SHOTS, _N_QUERY = 5, (1, 5), 15
-_EPISODES = 200  # each of two folds, two shots and two heads
+_EPISODES = 100  # for each of two folds, two shots and two heads
 # Enough to rank eight candidates, in a minute on two cores.
 _MOST_CLASSES, _MOST_IMAGES = 50, 40
 _LEAST_CLASSES = 4  # two in each fold
