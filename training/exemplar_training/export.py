@@ -165,23 +165,35 @@ def _write_model(
     step.done("export", f"{model.stat().st_size / 1e6:.1f} MB, opset {onnx_file.OPSET}")
     cosines = parity.check_parity(model, probes.images_NHWC, expected_ND)
     step.done("parity", _cosines_told(cosines))
-    golden_ND, more = expected_ND[probes.photos_count :], {}
+    evidence = _Evidence(None, cosines, probes.told, expected_ND[probes.photos_count :], {}, {})
     if request.precision == "fp16":
-        to_half(model)
-        least = parity.HALF_PARITY_COSINE
-        cosines = parity.check_parity(model, probes.images_NHWC, expected_ND, least)
-        step.done("fp16", f"{model.stat().st_size / 1e6:.1f} MB, {_cosines_told(cosines)}")
-    elif request.precision == "int8":
-        int8 = to_int8(model, size, _int8_images(request))
-        more = {"int8": int8.provenance}
-        step.done("int8", f"{model.stat().st_size / 1e6:.1f} MB, {int8.told}")
+        evidence = replace(evidence, parity=_to_half(model, probes, expected_ND, step))
+    if request.precision == "int8":
+        evidence = replace(evidence, more=_to_int8(model, size, request, step))
     if request.precision != "fp32":
-        golden_ND = parity.answers(model, golden_images(size))
-    accuracy = {}
+        evidence = replace(evidence, golden_ND=parity.answers(model, golden_images(size)))
     if request.measure:
         accuracy = measured_accuracy(model, size, request.measure, request.root)
         step.done("measure", "; ".join(f"{k} {100 * v:.1f}" for k, v in accuracy.items()))
-    return _Evidence(None, cosines, probes.told, golden_ND, accuracy, more)
+        evidence = replace(evidence, accuracy=accuracy)
+    return evidence
+
+
+def _to_half(
+    model: Path, probes: Probes, expected_ND: NDArray[np.float32], step: _Steps
+) -> dict[int, float]:
+    to_half(model)
+    least = parity.HALF_PARITY_COSINE
+    cosines = parity.check_parity(model, probes.images_NHWC, expected_ND, least)
+    step.done("fp16", f"{model.stat().st_size / 1e6:.1f} MB, {_cosines_told(cosines)}")
+    return cosines
+
+
+def _to_int8(model: Path, size: int, request: ExportRequest, step: _Steps) -> dict[str, Any]:
+    """Its part of the provenance."""
+    evidence = to_int8(model, size, _int8_images(request))
+    step.done("int8", f"{model.stat().st_size / 1e6:.1f} MB, {evidence.told}")
+    return {"int8": evidence.provenance}
 
 
 def _cosines_told(cosines: dict[int, float]) -> str:
