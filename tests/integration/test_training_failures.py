@@ -85,6 +85,11 @@ def test_a_fit_on_a_set_that_is_not_there_says_how_to_fetch_it(refusal):
     assert "exemplar-train data fetch textile --root ." in error
 
 
+def test_a_fit_on_images_that_nobody_named_names_the_settings(refusal):
+    message = "data.name, data.root: expected the name of a set or a root, got neither"
+    assert message in refusal(*fit(""))
+
+
 def test_what_cannot_be_fetched_says_what_is_missing_and_where_to_put_it(refusal, monkeypatch):
     monkeypatch.setenv("PATH", "")
     error = refusal("data", "fetch", "mnist", "--root", "sets")
@@ -103,11 +108,11 @@ def test_a_corrupt_archive_is_named(refusal, place):
     assert error.endswith("delete the file and fetch again\n")
 
 
-@pytest.mark.parametrize("command", [evaluate, report])
-def test_a_broken_image_is_named_and_no_page_is_written(place, command, capsys):
+@READERS
+def test_a_broken_image_is_named_by_its_path_and_no_page_is_written(place, command, capsys):
     (place / "images" / "red" / "000.png").write_bytes(b"no image")
     assert main(command()) == 1
-    assert "images: image 20 (red): expected a JPEG, PNG or WebP" in capsys.readouterr().err
+    assert "images/red/000.png: expected a JPEG, PNG or WebP" in capsys.readouterr().err
     assert not (place / "report.html").exists()
 
 

@@ -58,7 +58,7 @@ def test_raw_pixels_are_unit_vectors_of_32_x_32_x_3():
 
 def test_an_image_that_cannot_be_decoded_is_named():
     images = ImageSet("pictures", [b"no image"], np.zeros(1, np.int64), ("cat",))
-    with pytest.raises(EvaluationError, match=r"pictures: image 0 \(cat\): expected a JPEG"):
+    with pytest.raises(EvaluationError, match=r"pictures\[0\]: expected a JPEG"):
         embeddings.raw_pixels(images)
 
 

@@ -3,6 +3,7 @@
 import os
 import random
 from collections import Counter
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -19,6 +20,7 @@ from exemplar_training.fit.ema import Ema
 from exemplar_training.fit.frozen import blocks, learning
 from exemplar_training.fit.head import head_of_state, new_head, shape_of, upright
 from exemplar_training.fit.images import few_of_each
+from exemplar_training.fit.metrics import Metrics
 from exemplar_training.fit.optimizers import rate_at
 from exemplar_training.small_cnn import small_cnn
 from training_images import squares
@@ -233,7 +235,13 @@ def test_the_average_follows_weights_and_statistics_and_copies_counters():
     assert torch.equal(state["bias"], module.bias)
 
 
-# Checkpoints
+# Checkpoints and logs
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no file system that is always full")
+def test_a_full_disk_ends_the_log_with_one_line():
+    with pytest.raises(FitError, match=r"metrics\.jsonl: expected room for .*No space left"):
+        Metrics(Path("/dev/full"), None).write(1, {"loss": 0.5})
 
 
 @pytest.fixture

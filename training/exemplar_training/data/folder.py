@@ -92,13 +92,13 @@ def _image_set(
     name: str, images: list[_Image], class_names: tuple[str, ...], sources: Sequence[str] | None
 ) -> ImageSet:
     """`sources` are the names of all there are; None: the images have none."""
-    class_ids, files = _places(class_names), _Files([image.path for image in images])
+    class_ids, paths = _places(class_names), [image.path for image in images]
     class_ids_N = np.array([class_ids[image.class_name] for image in images], np.int64)
-    if sources is None:
-        return ImageSet(name, files, class_ids_N, class_names)
-    source_ids = _places(sources)
-    sources_N = np.array([source_ids[image.part] for image in images], np.int64)
-    return ImageSet(name, files, class_ids_N, class_names, sources_N)
+    sources_N = None
+    if sources is not None:
+        source_ids = _places(sources)
+        sources_N = np.array([source_ids[image.part] for image in images], np.int64)
+    return ImageSet(name, _Files(paths), class_ids_N, class_names, sources_N, paths)
 
 
 def _places(names: Sequence[str]) -> dict[str, int]:

@@ -22,7 +22,7 @@ class ImageSet:
     `files` yields encoded images (JPEG, PNG, WebP), maybe read from disk at each access.
     `class_ids_N` (int64) indexes `class_names`. `sources_N` (int64) says which font, drawing style
     or camera made an image, where that matters: images of one source are alike for a reason that
-    is not their class. None: every image is a source of its own.
+    is not their class. None: every image is a source of its own. `paths` say where the files lie.
     """
 
     name: str
@@ -30,6 +30,7 @@ class ImageSet:
     class_ids_N: NDArray[np.int64]
     class_names: tuple[str, ...]
     sources_N: NDArray[np.int64] | None = None
+    paths: Sequence[str] = ()  # none: not on disk
 
     def __post_init__(self) -> None:
         counts = {len(self.files), len(self.class_ids_N)}
@@ -49,7 +50,12 @@ class ImageSet:
             self.class_ids_N[chosen],
             self.class_names,
             None if self.sources_N is None else self.sources_N[chosen],
+            [self.paths[row] for row in chosen] if self.paths else (),
         )
+
+    def told(self, row: int) -> str:
+        """The name of an image in a message: its path, or its place in the set."""
+        return self.paths[row] if self.paths else f"{self.name}[{row}]"
 
     def of_classes(self, class_ids: Sequence[int]) -> ImageSet:
         """The images of these classes: how base and novel classes are told apart."""

@@ -111,8 +111,7 @@ def pixels(images: ImageSet, rows: range, side: int) -> Iterator[NDArray[np.uint
         try:
             yield decode(images.files[row], side, _LIMITS)
         except ExemplarError as error:
-            label = images.class_names[images.class_ids_N[row]]
-            raise EvaluationError(f"{images.name}: image {row} ({label}): {error}") from error
+            raise EvaluationError(f"{images.told(row)}: {error}") from error
 
 
 def _flat(images_BHWC: NDArray[np.uint8]) -> NDArray[np.float32]:

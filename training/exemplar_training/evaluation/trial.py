@@ -126,7 +126,7 @@ def images_of(
         TrainingError: no such data.
     """
     folder = Path(data)
-    if folder.is_dir():
+    if os.sep in data or folder.is_dir():
         if parts:
             raise EvaluationError(f"--part: expected none with a folder, got {parts[0]}")
         return load_folder(folder)

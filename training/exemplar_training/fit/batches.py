@@ -117,7 +117,7 @@ class Batches:
         try:
             return decode(self.images.files[row], self.input_size, _LIMITS)
         except (ExemplarError, OSError) as error:
-            raise FitError(f"{self.images.name}[{row}]: {error}") from error
+            raise FitError(f"{self.images.told(row)}: {error}") from error
 
 
 def uniforms(seed: int, step: int, batch: int) -> Tensor:

@@ -60,7 +60,7 @@ def images_of(data: DataConfig) -> ImageSet:
         ConfigError: nothing is named, or no such class.
     """
     if not data.name and not data.root:
-        raise ConfigError("data, target: expected the name of a set or a root, got neither")
+        raise ConfigError("data.name, data.root: expected the name of a set or a root, got neither")
     if data.name:
         root = Path(data.root) if data.root else DEFAULT_ROOT
         images = folder.load(root, data.name, data.parts or None)

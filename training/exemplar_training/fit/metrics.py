@@ -9,8 +9,9 @@ import importlib
 import importlib.util
 import json
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, TextIO
+from typing import TYPE_CHECKING, Any
 
+from exemplar_training.errors import FitError
 from exemplar_training.files import replace_file
 
 if TYPE_CHECKING:
@@ -21,19 +22,26 @@ FILE = "metrics.jsonl"
 
 
 class Metrics:
-    """An open log. Used by the main process only."""
+    """The log of a run. Used by the main process only."""
 
-    def __init__(self, lines: TextIO, tensorboard: Any) -> None:
-        self._lines = lines
+    def __init__(self, path: Path, tensorboard: Any) -> None:
+        self._path = path
         self._tensorboard = tensorboard
 
     def write(self, step: int, numbers: Mapping[str, float]) -> None:
-        """One line, on disk when this returns. `step` counts the steps that were made."""
-        self._lines.write(json.dumps({"step": step, **numbers}) + "\n")
-        self._lines.flush()
-        if self._tensorboard is not None:
-            for name, value in numbers.items():
-                self._tensorboard.add_scalar(name, value, step)
+        """One line, written when this returns. `step` counts the steps that were made.
+
+        Raises:
+            FitError: the file system refuses.
+        """
+        try:
+            with self._path.open("a", encoding="utf-8") as lines:
+                lines.write(json.dumps({"step": step, **numbers}) + "\n")
+            if self._tensorboard is not None:
+                for name, value in numbers.items():
+                    self._tensorboard.add_scalar(name, value, step)
+        except OSError as error:
+            raise FitError(f"{FILE}: expected room for another line, got {error}") from error
 
 
 @contextmanager
@@ -42,12 +50,11 @@ def metrics(folder: Path, step: int) -> Iterator[Metrics]:
     path = folder / FILE
     replace_file(path, "".join(_until(path, step)).encode())
     tensorboard = _tensorboard(folder, step)
-    with path.open("a", encoding="utf-8") as lines:
-        try:
-            yield Metrics(lines, tensorboard)
-        finally:
-            if tensorboard is not None:
-                tensorboard.close()
+    try:
+        yield Metrics(path, tensorboard)
+    finally:
+        if tensorboard is not None:
+            tensorboard.close()
 
 
 def read(folder: Path) -> list[dict[str, float]]:
