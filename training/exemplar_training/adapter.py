@@ -12,12 +12,15 @@ import torch
 from torch import Tensor, nn
 
 from exemplar_training.embedder import powered, unit
+from exemplar_training.errors import FitError
+from exemplar_training.fit.network import dim_of
 
 if TYPE_CHECKING:
     from exemplar_training.backbones import Backbone
 
 # A channel that deviates less than this share of the one that deviates most is silent.
 _SILENT = 1e-4
+_SMALLEST = 1e-24  # keeps the gradient of a root finite where a channel is 0
 
 
 class Adapter(nn.Module):
@@ -34,9 +37,20 @@ class Adapter(nn.Module):
         hidden = [nn.Linear(dim_before, width), nn.BatchNorm1d(width), nn.ReLU()] if width else []
         self.layers = nn.Sequential(*hidden, nn.Linear(width or dim_before, dim))
 
+    @property
+    def is_measured(self) -> bool:
+        return bool(self.mean_D.any())
+
     @torch.no_grad()
     def measure(self, embeddings_ND: Tensor) -> None:
-        """Standardizes by the mean and deviation of these; silent channels are left out."""
+        """Standardizes by the mean and deviation of these; silent channels are left out.
+
+        Raises:
+            FitError: the embeddings do not deviate at all.
+        """
+        if (embeddings_ND == embeddings_ND[0]).all():
+            got = f"got {len(embeddings_ND)} that embed alike"
+            raise FitError(f"model.adapter: expected images that differ, {got}")
         deviation_D = embeddings_ND.std(0)
         is_silent_D = deviation_D <= _SILENT * deviation_D.max()
         self.mean_D.copy_(embeddings_ND.mean(0))
@@ -60,18 +74,18 @@ class Adapted(nn.Module):
         self.power = power
 
     def forward(self, image_BCHW: Tensor) -> Tensor:
-        adapted_BA: Tensor = self.adapter(unit(powered(self.trunk(image_BCHW), self.power)))
+        embedding_BD = self.trunk(image_BCHW)
+        if self.power != 1:
+            embedding_BD = embedding_BD.clamp_min(_SMALLEST)
+        adapted_BA: Tensor = self.adapter(unit(powered(embedding_BD, self.power)))
         return adapted_BA
 
 
 def with_adapter(backbone: Backbone, dim: int, width: int, seed: int) -> Backbone:
     """The backbone with an untrained adapter; equal for equal seeds."""
-    size = backbone.spec.input_size
-    with torch.no_grad():
-        dim_before = backbone.trunk.eval()(torch.zeros(1, 3, size, size)).shape[1]
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        adapter = Adapter(dim_before, dim, width)
+        adapter = Adapter(dim_of(backbone), dim, width)
     trunk = Adapted(backbone.trunk, backbone.spec.power, adapter).eval()
     # The adapter's output may be negative.
     return replace(backbone, trunk=trunk, spec=replace(backbone.spec, power=1.0), classifier=None)

@@ -9,6 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from exemplar_training.errors import ConfigError
+
 Trained = Literal["head", "last_block", "all"]
 Precision = Literal["fp32", "bf16", "fp16"]
 LEAST, MOST = "least", "most"
@@ -60,9 +62,7 @@ class ModelConfig:
     input_size: int = _within(0, 0)  # pixels a side; 0: the backbone's own
     dim: int = _within(0, 0)  # of small_cnn; 0: its own
     pooled: tuple[str, ...] = ()  # BLOCK:POOLING, such as "0:above" of pooling.py; empty: its own
-    adapter: int = _within(
-        0, 0
-    )  # dim of a layer on the embedding, which is the last block; 0: none
+    adapter: int = _within(0, 0)  # dim of a last block that is put on the embedding; 0: none
     adapter_width: int = _within(0, 0)  # of a hidden layer in the adapter; 0: there is none
     trained: Trained = "all"
     layer_decay: float = _within(1.0, 0.01, 1.0)  # a block's rate over that of the block after it
@@ -142,6 +142,13 @@ class RunConfig:
     schedule: ScheduleConfig = field(default_factory=ScheduleConfig)
     compute: ComputeConfig = field(default_factory=ComputeConfig)
 
+    def __post_init__(self) -> None:
+        """Raises ConfigError where neighbors would teach more than an adapter."""
+        if self.method == NEIGHBORS and not self.has_kept:
+            expected = 'model.adapter, model.trained = "last_block" and no augmentation'
+            got = f'model.adapter = {self.model.adapter}, model.trained = "{self.model.trained}"'
+            raise ConfigError(f"method: neighbors: expected {expected}, got {got}")
+
     @property
     def is_source_free(self) -> bool:
         return self.method in SOURCE_FREE
@@ -165,4 +172,5 @@ class RunConfig:
     def has_kept(self) -> bool:
         """Whether only the adapter learns, from images as they are: the rest is computed once."""
         is_varied = self.augment != AugmentConfig() or self.supervised.turned
-        return bool(self.model.adapter) and self.model.trained == "last_block" and not is_varied
+        is_alone = bool(self.model.adapter) and self.model.trained == "last_block"
+        return self.method in ("supervised", NEIGHBORS) and is_alone and not is_varied

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
     from pathlib import Path
 
+FILE = "config.toml"  # of a run
 Config = TypeVar("Config")
 _NAMES: dict[Any, str] = {
     bool: "true or false",

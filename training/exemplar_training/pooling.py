@@ -9,7 +9,8 @@ from __future__ import annotations
 import re
 import threading
 from collections import defaultdict
-from typing import TYPE_CHECKING
+from contextlib import suppress
+from typing import TYPE_CHECKING, TypeGuard
 
 import torch
 from torch import Tensor, nn
@@ -61,7 +62,7 @@ POOLINGS: Mapping[str, Callable[[Tensor], Tensor]] = {
 class Pooled(nn.Module):
     """(B, C, H, W) -> (B, D): what chosen blocks of `trunk` give, pooled and put side by side.
 
-    The trunk runs to its end; an export drops what nothing is pooled from.
+    The trunk runs no further than the last of them, and what follows never learns.
     """
 
     def __init__(self, trunk: nn.Module, input_size: int, choices: Sequence[str]) -> None:
@@ -100,23 +101,34 @@ def all_choices(trunk: nn.Module, input_size: int) -> tuple[str, ...]:
     last_by_block = {place: b.modules[-1] for place, b in enumerate(blocks(trunk, input_size))}
     with torch.no_grad():
         outputs = _outputs(trunk, last_by_block, torch.zeros(1, 3, input_size, input_size))
-    maps = [block for block, output in outputs.items() if output.ndim == _MAP_DIMENSIONS]
+    maps = [block for block, output in outputs.items() if _is_map(output)]
     return tuple(f"{block}:{pooling}" for block in sorted(maps) for pooling in POOLINGS)
+
+
+class _AllThere(Exception):  # noqa: N818 - no error: how a hook ends a forward pass
+    pass
 
 
 def _outputs(
     trunk: nn.Module, modules_by_block: Mapping[int, nn.Module], image_BCHW: Tensor
 ) -> dict[int, Tensor]:
-    """What these modules give while `trunk` runs."""
+    """What these modules give while `trunk` runs, which it does until the last of them has."""
     outputs: dict[int, Tensor] = {}
 
     def keep(block: int) -> Callable[[nn.Module, object, Tensor], None]:
-        return lambda _module, _given, output: outputs.update({block: output})
+        def hook(_module: nn.Module, _given: object, output: Tensor) -> None:
+            outputs[block] = output
+            # An export insists on whole passes, and drops by itself what nothing depends on.
+            if len(outputs) == len(modules_by_block) and not torch.compiler.is_exporting():
+                raise _AllThere
+
+        return hook
 
     with _ONE_AT_A_TIME:
         hooks = [m.register_forward_hook(keep(block)) for block, m in modules_by_block.items()]
         try:
-            trunk(image_BCHW)
+            with suppress(_AllThere):
+                trunk(image_BCHW)
         finally:
             for hook in hooks:
                 hook.remove()
@@ -134,7 +146,12 @@ def _parsed(choices: Sequence[str]) -> dict[int, list[str]]:
     return dict(by_block)
 
 
-def _checked(map_BCHW: Tensor, block: int) -> Tensor:
-    if map_BCHW.ndim != _MAP_DIMENSIONS:
-        raise ConfigError(f"model.pooled: block {block}: expected a map (B, C, H, W), got a vector")
-    return map_BCHW
+def _checked(output: object, block: int) -> Tensor:
+    if _is_map(output):
+        return output
+    got = tuple(output.shape) if isinstance(output, Tensor) else type(output).__name__
+    raise ConfigError(f"model.pooled: block {block}: expected a map (B, C, H, W), got {got}")
+
+
+def _is_map(output: object) -> TypeGuard[Tensor]:
+    return isinstance(output, Tensor) and output.ndim == _MAP_DIMENSIONS

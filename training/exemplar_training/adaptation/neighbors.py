@@ -33,23 +33,24 @@ _CHUNK = 1024  # rows of the similarity matrix in memory at a time
 
 
 class Neighbors:
-    """A `Method`. Only the adapter learns; what it starts from is found once."""
+    """A `Method`. Only the adapter learns; what it starts from is found once.
+
+    An image's negatives are the others of its process.
+    """
 
     def __init__(self, backbone: Backbone, batches: Batches, config: RunConfig) -> None:
-        """Raises ConfigError where more than an adapter would learn."""
+        """Raises ConfigError where there are no more images than neighbors to find."""
         if batches.kept_ND is None or not isinstance(backbone.trunk, Adapted):
-            expected = (
-                'an adapter that learns alone (model.trained = "last_block"), no augmentation'
-            )
-            raise ConfigError(f"method: neighbors: expected {expected}, got another configuration")
+            raise TypeError("expected a backbone with an adapter and what is kept below it")
         self._config = config
         self._adapter = backbone.trunk.adapter
         self._learning = learning(backbone.trunk, config.model.trained, backbone.spec.input_size)
-        self._module = nn.Module()
-        self._module.add_module("embedder", Embedder(backbone))
-        reduced_NP = principal(batches.kept_ND, config.neighbors.components)
+        self._module = nn.ModuleDict({"embedder": Embedder(backbone)})
         self._kept_ND = batches.kept_ND
-        self._nearest_NK = nearest(reduced_NP, config.neighbors.count)
+        count, images = config.neighbors.count, len(self._kept_ND)
+        if count >= images:
+            raise ConfigError(f"neighbors.count: expected fewer than {images} images, got {count}")
+        self._nearest_NK = nearest(principal(self._kept_ND, config.neighbors.components), count)
 
     @property
     def module(self) -> nn.Module:
@@ -64,7 +65,7 @@ class Neighbors:
 
     def loss(self, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
         """The loss, and the share of the batch whose positive is the most similar of all."""
-        count = self._nearest_NK.shape[1]
+        count = self._config.neighbors.count
         drawn_B = (batch.uniform_BK[:, 0] * count).long().clamp_max(count - 1)
         positive_B = rows_of(self._nearest_NK, batch.rows_B).gather(1, drawn_B[:, None])[:, 0]
         both_BD = rows_of(self._kept_ND, torch.cat([batch.rows_B, positive_B]))
@@ -88,7 +89,7 @@ def info_nce(
 
 
 def principal(embeddings_ND: Tensor, components: int) -> Tensor:
-    """The embeddings' principal components, (N, P), scaled by how much each varies."""
+    """The embeddings' principal components, (N, P) as they are scaled, the least first."""
     centered_ND = embeddings_ND - embeddings_ND.mean(0)
     _, vectors_DD = torch.linalg.eigh(centered_ND.T @ centered_ND)  # ascending
     reduced_NP: Tensor = centered_ND @ vectors_DD[:, -components:]
@@ -98,11 +99,10 @@ def principal(embeddings_ND: Tensor, components: int) -> Tensor:
 def nearest(embeddings_NP: Tensor, count: int) -> Tensor:
     """Each row's `count` nearest others by cosine, int64 (N, K), nearest first."""
     unit_NP = functional.normalize(embeddings_NP)
-    kept = min(count, len(unit_NP) - 1)
     found = []
     for start in range(0, len(unit_NP), _CHUNK):
         similarities_CN = unit_NP[start : start + _CHUNK] @ unit_NP.T
         rows = torch.arange(len(similarities_CN))
         similarities_CN[rows, start + rows] = -torch.inf
-        found.append(similarities_CN.topk(kept).indices)
+        found.append(similarities_CN.topk(count).indices)
     return torch.cat(found)

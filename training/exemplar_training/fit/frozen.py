@@ -89,9 +89,8 @@ def _opened(module: nn.Module) -> list[nn.Module]:
     children = [child for child in module.children() if any(True for _ in child.parameters())]
     opened: list[nn.Module] = []
     for child in children:
-        is_wrapper = len(children) == 1 and not isinstance(child, nn.Conv2d | nn.Linear)
-        is_open = type(child) in _CONTAINERS or (is_wrapper and len(list(child.children())) > 1)
-        opened += _opened(child) if is_open else [child]
+        is_wrapped = len(children) == 1 and any(True for _ in child.children())
+        opened += _opened(child) if is_wrapped or type(child) in _CONTAINERS else [child]
     return opened
 
 

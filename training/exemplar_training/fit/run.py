@@ -15,25 +15,27 @@ from exemplar_training import config_file
 from exemplar_training.adapter import Adapted
 from exemplar_training.config import NEIGHBORS
 from exemplar_training.embedder import Embedder
-from exemplar_training.errors import CheckpointError
+from exemplar_training.errors import CheckpointError, ConfigError
 from exemplar_training.files import replace_file
 from exemplar_training.fit import checkpoint
 from exemplar_training.fit.build import backbone_of, method_of, published_head
 from exemplar_training.fit.distributed import world
-from exemplar_training.fit.head import new_head
+from exemplar_training.fit.head import new_head, shape_of
 from exemplar_training.fit.images import RunImages
 from exemplar_training.fit.kept import below_adapter
 from exemplar_training.fit.loop import fit
 from exemplar_training.fit.metrics import metrics
 from exemplar_training.fit.network import dim_of
-from exemplar_training.fit.state import IMAGES, ORIGIN, training_of
+from exemplar_training.fit.state import IMAGES, ORIGIN, check_same, training_of
 from exemplar_training.fit.stop import stop_on_signals
 from exemplar_training.fit.trained import (
+    embedder_state,
     head_of,
     load_embedder,
     trained_backbone,
     trained_head,
 )
+from exemplar_training.pooling import Pooled
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -47,8 +49,6 @@ if TYPE_CHECKING:
     from exemplar_training.fit.distributed import World
     from exemplar_training.fit.state import Training
     from exemplar_training.fit.stop import Stop
-
-CONFIG_FILE = "config.toml"
 
 
 @dataclass(frozen=True)
@@ -102,11 +102,12 @@ def _prepared(request: RunRequest, images: RunImages, here: World) -> tuple[Trai
             "pass --resume to go on with it"
         )
     content = checkpoint.load(path) if path.exists() else None
-    backbone = _start(config, is_loaded=content is None)
-    batches = _measured(
-        images.batches(config, backbone.spec.input_size, here.shard), backbone, config
-    )
+    if content is not None:
+        check_same(content, config, images.sha256)
+    backbone = _start(config, content)
     head = _head(request, backbone, len(images.images.class_names), content)
+    batches = images.batches(config, backbone.spec.input_size, here.shard)
+    batches = _measured(batches, backbone, config)
     method = method_of(config, backbone, head, batches)
     facts = {ORIGIN: backbone.spec.origin, IMAGES: images.sha256}
     training = training_of(config, method, here, facts)
@@ -117,14 +118,24 @@ def _prepared(request: RunRequest, images: RunImages, here: World) -> tuple[Trai
     return training, batches
 
 
-def _start(config: RunConfig, *, is_loaded: bool) -> Backbone:
-    """The backbone of the configuration, with the weights of the run it starts from, if any."""
+def _start(config: RunConfig, content: dict[str, Any] | None) -> Backbone:
+    """The backbone with the weights of its checkpoint, or of the run it starts from, if any."""
     backbone = backbone_of(config.model, config.seed)
-    if not config.model.init or not is_loaded:
+    if content is not None:
+        load_embedder(backbone, embedder_state(content))
+    if content is not None or not config.model.init:
         return backbone
     before = trained_backbone(Path(config.model.init))
-    load_embedder(backbone, Embedder(before).state_dict())
+    same = replace(backbone, trunk=_as_wrapped(backbone.trunk, before.trunk))
+    load_embedder(same, Embedder(before).state_dict())
     return replace(backbone, spec=replace(backbone.spec, origin=before.spec.origin))
+
+
+def _as_wrapped(trunk: nn.Module, before: nn.Module) -> nn.Module:
+    """`trunk` without the adapter and the pooling that `before` has not."""
+    while isinstance(trunk, Adapted | Pooled) and type(trunk) is not type(before):
+        trunk = trunk.trunk
+    return trunk
 
 
 def _head(
@@ -139,18 +150,30 @@ def _head(
     if content is not None:
         return head_of(content, request.out)
     init = config.model.init
-    return trained_head(Path(init)) if init else published_head(config.model)
+    head = trained_head(Path(init)) if init else published_head(config.model)
+    (_, dim_before), dim = shape_of(head), dim_of(backbone)
+    if dim_before != dim:
+        expected = f"a run whose head takes embeddings of dim {dim}"
+        raise ConfigError(f"model.init: expected {expected}, got one that takes {dim_before}")
+    return head
 
 
 def _measured(batches: Batches, backbone: Backbone, config: RunConfig) -> Batches:
-    """With an adapter: standardized by these images, which are embedded only once if that will do.
+    """A new adapter measures these images; they are embedded only once where that will do.
 
-    A resumed run measures the same again.
+    Raises:
+        ConfigError: batches of one image, which has no deviation and no negatives.
     """
     if not isinstance(backbone.trunk, Adapted):
         return batches
+    if batches.batch == batches.shard.count:
+        raise ConfigError("data.batch: expected 2 images or more a process with an adapter, got 1")
+    adapter = backbone.trunk.adapter
+    if adapter.is_measured and not config.has_kept:
+        return batches
     kept_ND = below_adapter(backbone, batches.images)
-    backbone.trunk.adapter.measure(kept_ND)
+    if not adapter.is_measured:
+        adapter.measure(kept_ND)
     return replace(batches, kept_ND=kept_ND) if config.has_kept else batches
 
 
@@ -160,7 +183,7 @@ def _write_config(request: RunRequest) -> None:
     except OSError as error:
         raise CheckpointError(f"--out: expected a writable folder, got {error}") from error
     text = config_file.as_toml(request.config)
-    replace_file(request.out / CONFIG_FILE, text.encode())
+    replace_file(request.out / config_file.FILE, text.encode())
 
 
 def _fit(training: Training, batches: Batches, out: Path, stop: Stop) -> None:

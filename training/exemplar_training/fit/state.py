@@ -92,12 +92,8 @@ class Training:
         """Goes on where `content` was taken.
 
         Raises:
-            CheckpointError: it is of another configuration, other images or another number of
-            processes.
+            CheckpointError: it is of another number of processes.
         """
-        if content["facts"][IMAGES] != self.facts[IMAGES]:
-            raise CheckpointError("--resume: data: expected the same images, got others")
-        _check_same(config_file.parse(content["config"]), self.config)
         states = content["random_by_rank"]
         if len(states) != self.world.size:
             message = f"expected {len(states)} processes as before, got {self.world.size}"
@@ -134,8 +130,11 @@ def training_of(config: RunConfig, method: Method, world: World, facts: dict[str
     )
 
 
-def _check_same(before: RunConfig, now: RunConfig) -> None:
-    old, new = config_file.flat(before), config_file.flat(now)
+def check_same(content: dict[str, Any], config: RunConfig, images_sha256: str) -> None:
+    """Raises CheckpointError where `content` is of another configuration or of other images."""
+    if content["facts"][IMAGES] != images_sha256:
+        raise CheckpointError("--resume: data: expected the same images, got others")
+    old, new = config_file.flat(config_file.parse(content["config"])), config_file.flat(config)
     for key in sorted(set(old) - _FREE):
         if old[key] != new[key]:
             message = f"expected {old[key]!r} as in the run's checkpoint, got {new[key]!r}"

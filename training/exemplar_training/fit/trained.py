@@ -38,7 +38,7 @@ def trained_backbone(run: Path) -> Backbone:
     content = checkpoint.load(run / checkpoint.FILE)
     config = config_file.parse(content["config"])
     backbone = backbone_of(config.model, config.seed)
-    state = _part(content, _EMBEDDER)
+    state = embedder_state(content)
     load_embedder(backbone, state)
     spec = _spec(backbone.spec, config, content, state)
     return replace(backbone, spec=spec, run=_told(config, content))
@@ -61,6 +61,11 @@ def head_of(content: dict[str, Any], run: Path) -> nn.Module:
     if head is None:
         raise CheckpointError(f"{run}: expected a run with a head, got one without")
     return head
+
+
+def embedder_state(content: dict[str, Any]) -> dict[str, Tensor]:
+    """The weights of the Embedder in the content of a checkpoint, averaged where it has such."""
+    return _part(content, _EMBEDDER)
 
 
 def load_embedder(backbone: Backbone, state: dict[str, Tensor]) -> None:

@@ -68,11 +68,8 @@ def _check_run(run: Path, artifact: Artifact) -> None:
     Raises:
         TrainingError: RUN has no readable configuration, or another one.
     """
-    # Here, because torch takes seconds to import and a report without a run needs none of it.
-    from exemplar_training.fit.run import CONFIG_FILE  # noqa: PLC0415
-
     made_with = artifact.manifest.provenance.get("run", {})
-    for key, value in config_file.flat(config_file.read(run / CONFIG_FILE)).items():
+    for key, value in config_file.flat(config_file.read(run / config_file.FILE)).items():
         there = list(value) if isinstance(value, tuple) else value
         if key in made_with and made_with[key] != there:
             raise EvaluationError(
