@@ -1,4 +1,4 @@
-"""The process that computes one t-SNE map. The only file that imports openTSNE.
+"""The process that computes one t-SNE map. The server's only file that imports openTSNE.
 
 Reads a JSON line and float32 values from standard input; writes JSON lines, progress and a last
 one that tells the perplexity, then the points as float32 values.
