@@ -7,6 +7,8 @@ import json
 import sys
 from pathlib import Path
 
+from exemplar_training.set_option import add_set_option
+
 _EXAMPLES = """\
 examples:
   exemplar-train adapt adapt_fonts_to_digits8.toml --out studies/digits8
@@ -30,14 +32,7 @@ def add_parser(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> No
     parser.add_argument(
         "--out", required=True, type=Path, metavar="DIR", help="for runs and result"
     )
-    parser.add_argument(
-        "--set",
-        action="append",
-        default=[],
-        dest="overrides",
-        metavar="KEY=VALUE",
-        help="instead of what STUDY says, such as shared.schedule.steps=50; may be repeated",
-    )
+    add_set_option(parser, "STUDY", "shared.schedule.steps=50")
     parser.set_defaults(run=_adapt)
 
 

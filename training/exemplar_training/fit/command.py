@@ -6,6 +6,8 @@ import argparse
 import sys
 from pathlib import Path
 
+from exemplar_training.set_option import add_set_option
+
 _EXAMPLES = """\
 examples:
   exemplar-train fit digits.toml --out runs/digits --set data.root=DATA
@@ -28,14 +30,7 @@ def add_parser(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> No
     )
     parser.add_argument("config", type=Path, metavar="CONFIG", help="a TOML file")
     parser.add_argument("--out", required=True, type=Path, metavar="RUN", help="the run's folder")
-    parser.add_argument(
-        "--set",
-        action="append",
-        default=[],
-        dest="overrides",
-        metavar="KEY=VALUE",
-        help="instead of what CONFIG says, such as data.batch=32; may be repeated",
-    )
+    add_set_option(parser, "CONFIG", "data.batch=32")
     parser.add_argument(
         "--resume", action="store_true", help="go on from RUN's checkpoint, where there is one"
     )

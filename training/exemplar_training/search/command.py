@@ -5,6 +5,8 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from exemplar_training.set_option import add_set_option
+
 _EXAMPLES = """\
 examples:
   exemplar-train search textile.toml
@@ -31,14 +33,7 @@ def add_parser(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> No
         metavar="PIXELS",
         help="sizes to try (default: CONFIG's)",
     )
-    parser.add_argument(
-        "--set",
-        action="append",
-        default=[],
-        dest="overrides",
-        metavar="KEY=VALUE",
-        help="instead of what CONFIG says, such as data.n_shot=20; may be repeated",
-    )
+    add_set_option(parser, "CONFIG", "data.n_shot=20")
     parser.set_defaults(run=_search)
 
 

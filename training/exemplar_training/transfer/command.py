@@ -5,6 +5,8 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from exemplar_training.set_option import add_set_option
+
 _EXAMPLES = """\
 examples:
   exemplar-train transfer transfer_digits_to_letters.toml --out studies/letters
@@ -25,14 +27,7 @@ def add_parser(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> No
     )
     parser.add_argument("study", type=Path, metavar="STUDY", help="a TOML file")
     parser.add_argument("--out", required=True, type=Path, help="the folder of all its runs")
-    parser.add_argument(
-        "--set",
-        action="append",
-        default=[],
-        dest="overrides",
-        metavar="KEY=VALUE",
-        help="instead of what STUDY says, such as seeds=[0]; may be repeated",
-    )
+    add_set_option(parser, "STUDY", "seeds=[0]")
     parser.set_defaults(run=_transfer)
 
 
