@@ -80,8 +80,9 @@ def test_the_table_has_means_spreads_and_what_was_chosen():
     tried = (Candidate("mmd", "a=1", 0.1), Candidate("mmd", "a=2", 0.2))
     lines = tables(Result(tried, {"mmd": "a=2"}, rows), NAMES).splitlines()
     assert lines[1].split() == ["source-only", "60.0", "+-", "14.1", "-"]
-    assert lines[2].endswith("60.0 +- 14.1   60.0 +- 14.1  a=1 (0.100) | *a=2 (0.200)")
-    assert lines[-1].split() == ["mmd", "70.0", *["50.0"] * 5]
+    assert lines[2].endswith("60.0 +- 14.1   60.0 +- 14.1")
+    assert lines[6].split() == ["mmd", "70.0", *["50.0"] * 5]
+    assert lines[-2:] == ["  0.100  mmd a=1", "* 0.200  mmd a=2"]
 
 
 def test_images_that_nobody_named_are_not_those_of_the_working_directory():

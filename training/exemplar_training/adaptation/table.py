@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from exemplar_training.adaptation.trials import Result, Row
 
 _CLASSES = 12  # more do not fit beside each other
+_NAME = 30  # characters
 
 
 def as_json(study: Study, result: Result, class_names: Sequence[str]) -> dict[str, Any]:
@@ -24,21 +25,29 @@ def as_json(study: Study, result: Result, class_names: Sequence[str]) -> dict[st
 
 
 def tables(result: Result, class_names: Sequence[str]) -> str:
-    """Percent right by method and variant of the target; recall of each class where they fit.
+    """Percent right by method and variant of the target, recalls where they fit, and the choice.
 
-    Mean +- standard deviation over the seeds. "-": not asked.
+    Mean +- standard deviation over the seeds. "-": not asked. "*": the chosen candidate.
     """
     names = list(dict.fromkeys(row.name for row in result.rows))
     variants = list(dict.fromkeys(row.variant for row in result.rows))
     by_place = {(row.name, row.variant): row for row in result.rows}
-    lines = ["percent right".ljust(30) + "".join(f"{each:>15}" for each in variants) + "  settings"]
+    lines = ["percent right".ljust(_NAME) + "".join(f"{each:>15}" for each in variants)]
     for name in names:
         cells = [_told(by_place.get((name, variant))) for variant in variants]
-        lines.append(f"{name:<30}" + "".join(f"{c:>15}" for c in cells) + _settings(result, name))
+        lines.append(f"{name:<{_NAME}}" + "".join(f"{cell:>15}" for cell in cells))
     if len(class_names) <= _CLASSES:
-        lines += ["", "recall, plain".ljust(30) + "".join(f"{each:>8.7}" for each in class_names)]
+        lines += ["", "recall".ljust(_NAME) + "".join(f"{each:>8.7}" for each in class_names)]
         lines += [_recalls(by_place[name, PLAIN]) for name in names]
-    return "\n".join(lines)
+    return "\n".join([*lines, "", "criterion, at the first seed", *_choices(result)])
+
+
+def _choices(result: Result) -> list[str]:
+    return [
+        f"{'*' if each.settings == result.chosen[each.method] else ' '}{each.criterion:6.3f}  "
+        f"{each.method} {each.settings}"
+        for each in result.candidates
+    ]
 
 
 def _told(row: Row | None) -> str:
@@ -49,17 +58,6 @@ def _told(row: Row | None) -> str:
     return f"{percents.mean():.1f} +- {spread:.1f}"
 
 
-def _settings(result: Result, name: str) -> str:
-    """The chosen candidate's, with its criterion where there were others."""
-    tried = [each for each in result.candidates if each.method == name]
-    told = [
-        f"{'*' if each.settings == result.chosen[name] else ''}"
-        f"{each.settings or 'shared'} ({each.criterion:.3f})"
-        for each in tried
-    ]
-    return "  " + " | ".join(told) if told else ""
-
-
 def _recalls(row: Row) -> str:
     mean_C = 100 * np.mean([each.recall_C for each in row.scores], axis=0)
-    return f"{row.name:<30}" + "".join(f"{each:>8.1f}" for each in mean_C)
+    return f"{row.name:<{_NAME}}" + "".join(f"{each:>8.1f}" for each in mean_C)
