@@ -52,7 +52,7 @@ def main() -> None:
         found = adapted(searched(drawn, images), images, asked.work / f"searched-{seed}")
         told = {"frozen": frozen_ND, "as configured": fixed, "searched": found}
         for name, embeddings_ND in told.items():
-            for head, recall_C in recalls_by_head(embeddings_ND, images, seed).items():
+            for head, recall_C in recalls_by_head(embeddings_ND, images, drawn).items():
                 rows.setdefault(f"{name}, {head}", []).append(recall_C)
     print("| embedding, head | mean recall | " + " | ".join(images.class_names) + " |")
     print("|---|" + "---|" * (1 + len(images.class_names)))
@@ -75,10 +75,10 @@ def adapted(config: RunConfig, images: ImageSet, out: Path) -> np.ndarray:
 
 
 def recalls_by_head(
-    embeddings_ND: np.ndarray, images: ImageSet, seed: int
+    embeddings_ND: np.ndarray, images: ImageSet, config: RunConfig
 ) -> dict[str, np.ndarray]:
     """Each head's recall of each label on the images that the draw left."""
-    exemplars_X = rows_of_each(images.class_ids_N, config_n_shot(), seed)
+    exemplars_X = rows_of_each(images.class_ids_N, config.data.n_shot, config.seed)
     queries_Q = np.setdiff1d(np.arange(len(images)), exemplars_X)
     truth_Q = images.class_ids_N[queries_Q]
     answers = {
@@ -94,10 +94,6 @@ def recalls_by_head(
     return {
         name: recalls(confusion(truth_Q, answer_Q, count)) for name, answer_Q in answers.items()
     }
-
-
-def config_n_shot() -> int:
-    return config_file.read(CONFIG).data.n_shot
 
 
 def line(name: str, percent_SC: np.ndarray) -> str:
