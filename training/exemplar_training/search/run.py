@@ -10,18 +10,18 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
+from torch import nn
 
-from exemplar_server.backends.onnx_backbone import available_cores
 from exemplar_server.core import heads
 from exemplar_server.core.classify import ClassifyOptions
 from exemplar_training.adapter import Adapter
-from exemplar_training.embedder import Embedder
 from exemplar_training.errors import ConfigError
-from exemplar_training.evaluation.embeddings import embed
 from exemplar_training.evaluation.heads import scores
 from exemplar_training.evaluation.metrics import confusion, recalls
+from exemplar_training.fit.answers import outputs
 from exemplar_training.fit.build import backbone_of
 from exemplar_training.fit.images import few_of_each
+from exemplar_training.fit.network import Network
 from exemplar_training.pooling import all_choices
 
 if TYPE_CHECKING:
@@ -34,7 +34,6 @@ if TYPE_CHECKING:
 
 FOLDS = 5
 _LEAST_GAIN = 0.005  # of mean recall: less is noise on a few dozen images
-_BATCH = 8
 _HEAD = ClassifyOptions(head=heads.PROTOTYPE)
 
 
@@ -80,18 +79,11 @@ def _pooled(model: ModelConfig, images: ImageSet, seed: int) -> dict[str, NDArra
     plain = backbone_of(replace(model, pooled=(), adapter=0), seed)
     choices = all_choices(plain.trunk, plain.spec.input_size)
     pooled = backbone_of(replace(model, pooled=choices, adapter=0), seed)
-    embedder = Embedder(pooled).eval()
-    ends: list[int] = []
-
-    def run(image_BHWC: NDArray[np.uint8]) -> NDArray[np.float32]:
-        with torch.inference_mode():  # counts for its thread alone
-            parts = pooled.trunk.parts(embedder.normalize(torch.from_numpy(image_BHWC)))  # type: ignore[operator]
-        ends[:] = np.cumsum([part.shape[1] for part in parts])[:-1].tolist()
-        given: NDArray[np.float32] = torch.cat(parts, dim=1).numpy()
-        return given
-
-    size, threads = plain.spec.input_size, available_cores()
-    all_NP = embed(images, size, run, f"{size} pixels", batch=_BATCH, threads=threads)
+    size = plain.spec.input_size
+    with torch.no_grad():
+        parts = pooled.trunk.parts(torch.zeros(1, 3, size, size))  # type: ignore[operator]
+    ends = np.cumsum([part.shape[1] for part in parts])[:-1]
+    all_NP = outputs(Network(pooled, nn.Identity()), size, images, f"{size} pixels")
     return dict(zip(choices, np.split(all_NP, ends, axis=1), strict=True))
 
 
