@@ -7,6 +7,7 @@ ExemplarError
 ├── NotFoundError                 missing, or another tenant's
 ├── AlreadyExistsError
 ├── EmptySupportSetError
+├── TooFewExemplarsError          more are needed for what is asked
 ├── FingerprintMismatchError      two embedding spaces would be mixed
 ├── RevisionMismatchError         expected_revision is not the current one
 ├── RevisionNotReachedError       min_revision is ahead of this server
@@ -58,6 +59,10 @@ class AlreadyExistsError(ExemplarError):
 
 class EmptySupportSetError(ExemplarError):
     reason = "EMPTY_SUPPORT_SET"
+
+
+class TooFewExemplarsError(ExemplarError):
+    reason = "TOO_FEW_EXEMPLARS"
 
 
 class FingerprintMismatchError(ExemplarError):

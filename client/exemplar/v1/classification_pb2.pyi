@@ -32,6 +32,14 @@ class _HeadEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Head.ValueType],
     """The k nearest exemplars vote with weight exp((similarity - 1) / temperature)."""
     HEAD_PROTOTYPE: _Head.ValueType  # 2
     """The labels' renormalized mean embeddings compete: a softmax of similarity / temperature."""
+    HEAD_RIDGE: _Head.ValueType  # 3
+    """Ridge regression on the labels, in closed form: a softmax of its outputs / temperature. Needs 10
+    exemplars of each label (FAILED_PRECONDITION where a label has fewer).
+    """
+    HEAD_AUTO: _Head.ValueType  # 4
+    """The one of the others that answers the support set's own exemplars best, each left out in its turn.
+    The default.
+    """
 
 class Head(_Head, metaclass=_HeadEnumTypeWrapper):
     """What turns a query's neighbors or the labels' prototypes into an answer."""
@@ -42,6 +50,14 @@ HEAD_KNN: Head.ValueType  # 1
 """The k nearest exemplars vote with weight exp((similarity - 1) / temperature)."""
 HEAD_PROTOTYPE: Head.ValueType  # 2
 """The labels' renormalized mean embeddings compete: a softmax of similarity / temperature."""
+HEAD_RIDGE: Head.ValueType  # 3
+"""Ridge regression on the labels, in closed form: a softmax of its outputs / temperature. Needs 10
+exemplars of each label (FAILED_PRECONDITION where a label has fewer).
+"""
+HEAD_AUTO: Head.ValueType  # 4
+"""The one of the others that answers the support set's own exemplars best, each left out in its turn.
+The default.
+"""
 Global___Head: _TypeAlias = Head  # noqa: Y015
 
 class _Verdict:
@@ -55,7 +71,7 @@ class _VerdictEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Verdict.Value
     VERDICT_LABEL: _Verdict.ValueType  # 1
     """The query belongs to `label`."""
     VERDICT_UNKNOWN: _Verdict.ValueType  # 2
-    """The query belongs to none of the labels; `label` is the least bad one. Not answered yet."""
+    """The query belongs to none of the labels; `label` is the least bad one."""
 
 class Verdict(_Verdict, metaclass=_VerdictEnumTypeWrapper):
     """What an answer says of its query."""
@@ -65,7 +81,7 @@ VERDICT_UNSPECIFIED: Verdict.ValueType  # 0
 VERDICT_LABEL: Verdict.ValueType  # 1
 """The query belongs to `label`."""
 VERDICT_UNKNOWN: Verdict.ValueType  # 2
-"""The query belongs to none of the labels; `label` is the least bad one. Not answered yet."""
+"""The query belongs to none of the labels; `label` is the least bad one."""
 Global___Verdict: _TypeAlias = Verdict  # noqa: Y015
 
 @_typing.final
@@ -109,6 +125,8 @@ class ClassifyRequest(_message.Message):
     TEMPERATURE_FIELD_NUMBER: _builtins.int
     MIN_REVISION_FIELD_NUMBER: _builtins.int
     INCLUDE_NEIGHBORS_FIELD_NUMBER: _builtins.int
+    FALSE_ACCEPT_RATE_FIELD_NUMBER: _builtins.int
+    COVERAGE_FIELD_NUMBER: _builtins.int
     support_set: _builtins.str
     """Name of the support set. Required."""
     k: _builtins.int
@@ -118,11 +136,23 @@ class ClassifyRequest(_message.Message):
     head: Global___Head.ValueType
     """Default: the server's default head."""
     temperature: _builtins.float
-    """Lower lets the closest dominate: above 0, up to 100. Default (absent): 0.07."""
+    """Of the scores; probabilities have their own. Lower lets the closest dominate: above 0, up to 100.
+    Default (absent): 0.07.
+    """
     min_revision: _builtins.int
     """Answer from this revision or a later one. Default: 0, whatever this server has."""
     include_neighbors: _builtins.bool
     """Whether answers carry their neighbors. Default: false."""
+    false_accept_rate: _builtins.float
+    """The share of queries that belong to none of the labels which may get one all the same: 0 (none is
+    UNKNOWN by 1, all are by 0) to 1. A lower one makes more queries of known labels UNKNOWN as well; the
+    response's calibration estimates how many. Default (absent): 0.1.
+    """
+    coverage: _builtins.float
+    """Answers carry the set of labels that holds the right one for this share of the queries: above 0, below
+    1. Refused (FAILED_PRECONDITION) where the support set has too few exemplars for it. Default (absent):
+    no label sets.
+    """
     @_builtins.property
     def queries(self) -> _containers.RepeatedCompositeFieldContainer[Global___Query]:
         """1 to `limits.images_per_request` queries."""
@@ -137,15 +167,25 @@ class ClassifyRequest(_message.Message):
         temperature: _builtins.float | None = ...,
         min_revision: _builtins.int = ...,
         include_neighbors: _builtins.bool = ...,
+        false_accept_rate: _builtins.float | None = ...,
+        coverage: _builtins.float | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_k", b"_k", "_temperature", b"_temperature", "k", b"k", "temperature", b"temperature"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_coverage", b"_coverage", "_false_accept_rate", b"_false_accept_rate", "_k", b"_k", "_temperature", b"_temperature", "coverage", b"coverage", "false_accept_rate", b"false_accept_rate", "k", b"k", "temperature", b"temperature"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_k", b"_k", "_temperature", b"_temperature", "head", b"head", "include_neighbors", b"include_neighbors", "k", b"k", "min_revision", b"min_revision", "queries", b"queries", "support_set", b"support_set", "temperature", b"temperature"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_coverage", b"_coverage", "_false_accept_rate", b"_false_accept_rate", "_k", b"_k", "_temperature", b"_temperature", "coverage", b"coverage", "false_accept_rate", b"false_accept_rate", "head", b"head", "include_neighbors", b"include_neighbors", "k", b"k", "min_revision", b"min_revision", "queries", b"queries", "support_set", b"support_set", "temperature", b"temperature"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__coverage: _TypeAlias = _typing.Literal["coverage"]  # noqa: Y015
+    _WhichOneofArgType__coverage: _TypeAlias = _typing.Literal["_coverage", b"_coverage"]  # noqa: Y015
+    _WhichOneofReturnType__false_accept_rate: _TypeAlias = _typing.Literal["false_accept_rate"]  # noqa: Y015
+    _WhichOneofArgType__false_accept_rate: _TypeAlias = _typing.Literal["_false_accept_rate", b"_false_accept_rate"]  # noqa: Y015
     _WhichOneofReturnType__k: _TypeAlias = _typing.Literal["k"]  # noqa: Y015
     _WhichOneofArgType__k: _TypeAlias = _typing.Literal["_k", b"_k"]  # noqa: Y015
     _WhichOneofReturnType__temperature: _TypeAlias = _typing.Literal["temperature"]  # noqa: Y015
     _WhichOneofArgType__temperature: _TypeAlias = _typing.Literal["_temperature", b"_temperature"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__coverage) -> _WhichOneofReturnType__coverage | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__false_accept_rate) -> _WhichOneofReturnType__false_accept_rate | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__k) -> _WhichOneofReturnType__k | None: ...
     @_typing.overload
@@ -162,12 +202,13 @@ class ClassifyResponse(_message.Message):
     FINGERPRINT_FIELD_NUMBER: _builtins.int
     HEAD_FIELD_NUMBER: _builtins.int
     TIMINGS_FIELD_NUMBER: _builtins.int
+    CALIBRATION_FIELD_NUMBER: _builtins.int
     revision: _builtins.int
     """The support set's revision that all answers come from."""
     fingerprint: _builtins.str
     """The embedding space."""
     head: Global___Head.ValueType
-    """The head that answered."""
+    """The head that answered: never AUTO."""
     @_builtins.property
     def answers(self) -> _containers.RepeatedCompositeFieldContainer[Global___Answer]:
         """One answer a query, in the order of the request."""
@@ -175,6 +216,10 @@ class ClassifyResponse(_message.Message):
     @_builtins.property
     def timings(self) -> _embedding_pb2.Timings:
         """Where the time went."""
+
+    @_builtins.property
+    def calibration(self) -> Global___Calibration:
+        """What the answers' probabilities and verdicts rest on."""
 
     def __init__(
         self,
@@ -184,14 +229,64 @@ class ClassifyResponse(_message.Message):
         fingerprint: _builtins.str = ...,
         head: Global___Head.ValueType = ...,
         timings: _embedding_pb2.Timings | None = ...,
+        calibration: Global___Calibration | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["timings", b"timings"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["calibration", b"calibration", "timings", b"timings"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["answers", b"answers", "fingerprint", b"fingerprint", "head", b"head", "revision", b"revision", "timings", b"timings"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["answers", b"answers", "calibration", b"calibration", "fingerprint", b"fingerprint", "head", b"head", "revision", b"revision", "timings", b"timings"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___ClassifyResponse: _TypeAlias = ClassifyResponse  # noqa: Y015
+
+@_typing.final
+class Calibration(_message.Message):
+    """What the support set's own exemplars, each left out in its turn, tell about the answers of a head."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ACCURACY_FIELD_NUMBER: _builtins.int
+    THRESHOLD_FIELD_NUMBER: _builtins.int
+    TRUE_ACCEPT_RATE_FIELD_NUMBER: _builtins.int
+    NOTE_FIELD_NUMBER: _builtins.int
+    accuracy: _builtins.float
+    """Share of them that the others answer right. Absent where no label has two exemplars."""
+    threshold: _builtins.float
+    """Queries whose `familiarity` is lower are UNKNOWN. Absent where there is nothing to find it from: a
+    single label.
+    """
+    true_accept_rate: _builtins.float
+    """Estimated share of queries of the labels that are as familiar as that. Absent with the threshold, and
+    where no label has two exemplars.
+    """
+    note: _builtins.str
+    """What is absent, why, and which exemplars would help. Empty where nothing is."""
+    def __init__(
+        self,
+        *,
+        accuracy: _builtins.float | None = ...,
+        threshold: _builtins.float | None = ...,
+        true_accept_rate: _builtins.float | None = ...,
+        note: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_accuracy", b"_accuracy", "_threshold", b"_threshold", "_true_accept_rate", b"_true_accept_rate", "accuracy", b"accuracy", "threshold", b"threshold", "true_accept_rate", b"true_accept_rate"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_accuracy", b"_accuracy", "_threshold", b"_threshold", "_true_accept_rate", b"_true_accept_rate", "accuracy", b"accuracy", "note", b"note", "threshold", b"threshold", "true_accept_rate", b"true_accept_rate"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__accuracy: _TypeAlias = _typing.Literal["accuracy"]  # noqa: Y015
+    _WhichOneofArgType__accuracy: _TypeAlias = _typing.Literal["_accuracy", b"_accuracy"]  # noqa: Y015
+    _WhichOneofReturnType__threshold: _TypeAlias = _typing.Literal["threshold"]  # noqa: Y015
+    _WhichOneofArgType__threshold: _TypeAlias = _typing.Literal["_threshold", b"_threshold"]  # noqa: Y015
+    _WhichOneofReturnType__true_accept_rate: _TypeAlias = _typing.Literal["true_accept_rate"]  # noqa: Y015
+    _WhichOneofArgType__true_accept_rate: _TypeAlias = _typing.Literal["_true_accept_rate", b"_true_accept_rate"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__accuracy) -> _WhichOneofReturnType__accuracy | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__threshold) -> _WhichOneofReturnType__threshold | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__true_accept_rate) -> _WhichOneofReturnType__true_accept_rate | None: ...
+
+Global___Calibration: _TypeAlias = Calibration  # noqa: Y015
 
 @_typing.final
 class Answer(_message.Message):
@@ -207,6 +302,9 @@ class Answer(_message.Message):
     PROBABILITY_FIELD_NUMBER: _builtins.int
     SIMILARITY_FIELD_NUMBER: _builtins.int
     ERROR_FIELD_NUMBER: _builtins.int
+    FAMILIARITY_FIELD_NUMBER: _builtins.int
+    MARGIN_FIELD_NUMBER: _builtins.int
+    LABEL_SET_FIELD_NUMBER: _builtins.int
     verdict: Global___Verdict.ValueType
     """Which of the below holds."""
     label: _builtins.str
@@ -217,6 +315,12 @@ class Answer(_message.Message):
     """The score calibrated on the support set, in [0, 1]. Absent where none was calibrated."""
     similarity: _builtins.float
     """Similarity of the nearest exemplar (head KNN) or prototype (head PROTOTYPE), in [-1, 1]."""
+    familiarity: _builtins.float
+    """How much the query is like what the support set knows; compared with the calibration's threshold. Only
+    comparable within one revision and head.
+    """
+    margin: _builtins.float
+    """The best label's probability (score, where none was calibrated) minus the second's, in [0, 1]."""
     @_builtins.property
     def scores(self) -> _containers.RepeatedCompositeFieldContainer[Global___LabelScore]:
         """Every label that got a share (head KNN: the labels among the neighbors), best first, ties by label;
@@ -231,6 +335,10 @@ class Answer(_message.Message):
     def error(self) -> _embedding_pb2.ItemError:
         """Why there is no answer."""
 
+    @_builtins.property
+    def label_set(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Only with `coverage`: best label first; never empty."""
+
     def __init__(
         self,
         *,
@@ -242,10 +350,13 @@ class Answer(_message.Message):
         probability: _builtins.float | None = ...,
         similarity: _builtins.float = ...,
         error: _embedding_pb2.ItemError | None = ...,
+        familiarity: _builtins.float = ...,
+        margin: _builtins.float = ...,
+        label_set: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_probability", b"_probability", "error", b"error", "probability", b"probability"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_probability", b"_probability", "error", b"error", "label", b"label", "neighbors", b"neighbors", "probability", b"probability", "score", b"score", "scores", b"scores", "similarity", b"similarity", "verdict", b"verdict"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_probability", b"_probability", "error", b"error", "familiarity", b"familiarity", "label", b"label", "label_set", b"label_set", "margin", b"margin", "neighbors", b"neighbors", "probability", b"probability", "score", b"score", "scores", b"scores", "similarity", b"similarity", "verdict", b"verdict"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__probability: _TypeAlias = _typing.Literal["probability"]  # noqa: Y015
     _WhichOneofArgType__probability: _TypeAlias = _typing.Literal["_probability", b"_probability"]  # noqa: Y015

@@ -61,6 +61,8 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """A fault of the server; the details are in its log only."""
     ERROR_REASON_NOT_SERVING: _ErrorReason.ValueType  # 17
     """The server starts or stops; another try, elsewhere, may succeed."""
+    ERROR_REASON_TOO_FEW_EXEMPLARS: _ErrorReason.ValueType  # 18
+    """The support set has too few exemplars for what is asked; the message says how many it takes."""
 
 class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper):
     """The kinds of errors, of single items and (as google.rpc.ErrorInfo.reason) of whole calls."""
@@ -101,6 +103,8 @@ ERROR_REASON_INTERNAL: ErrorReason.ValueType  # 16
 """A fault of the server; the details are in its log only."""
 ERROR_REASON_NOT_SERVING: ErrorReason.ValueType  # 17
 """The server starts or stops; another try, elsewhere, may succeed."""
+ERROR_REASON_TOO_FEW_EXEMPLARS: ErrorReason.ValueType  # 18
+"""The support set has too few exemplars for what is asked; the message says how many it takes."""
 Global___ErrorReason: _TypeAlias = ErrorReason  # noqa: Y015
 
 @_typing.final

@@ -22,29 +22,51 @@ _runtime_version.ValidateProtobufRuntimeVersion(
 _sym_db = _symbol_database.Default()
 
 
+from exemplar.v1 import classification_pb2 as exemplar_dot_v1_dot_classification__pb2
+from exemplar.v1 import embedding_pb2 as exemplar_dot_v1_dot_embedding__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x15\x65xemplar/v1/map.proto\x12\x0b\x65xemplar.v1\"\xb8\x01\n\x11\x43omputeMapRequest\x12\x13\n\x0bsupport_set\x18\x01 \x01(\t\x12\x17\n\nperplexity\x18\x02 \x01(\x02H\x00\x88\x01\x01\x12\x0c\n\x04seed\x18\x03 \x01(\r\x12\x17\n\niterations\x18\x04 \x01(\rH\x01\x88\x01\x01\x12\x14\n\x0cmin_revision\x18\x05 \x01(\x04\x12\x1a\n\x12include_thumbnails\x18\x06 \x01(\x08\x42\r\n\x0b_perplexityB\r\n\x0b_iterations\"\xa1\x01\n\x12\x43omputeMapResponse\x12,\n\x08progress\x18\x01 \x01(\x0b\x32\x18.exemplar.v1.MapProgressH\x00\x12(\n\x06points\x18\x02 \x01(\x0b\x32\x16.exemplar.v1.MapPointsH\x00\x12*\n\x07summary\x18\x03 \x01(\x0b\x32\x17.exemplar.v1.MapSummaryH\x00\x42\x07\n\x05\x65vent\"w\n\x0bMapProgress\x12$\n\x05phase\x18\x01 \x01(\x0e\x32\x15.exemplar.v1.MapPhase\x12\x11\n\titeration\x18\x02 \x01(\r\x12\x18\n\x10total_iterations\x18\x03 \x01(\r\x12\x15\n\rkl_divergence\x18\x04 \x01(\x01\"2\n\tMapPoints\x12%\n\x06points\x18\x01 \x03(\x0b\x32\x15.exemplar.v1.MapPoint\"W\n\x08MapPoint\x12\x13\n\x0b\x65xemplar_id\x18\x01 \x01(\t\x12\r\n\x05label\x18\x02 \x01(\t\x12\t\n\x01x\x18\x03 \x01(\x02\x12\t\n\x01y\x18\x04 \x01(\x02\x12\x11\n\tthumbnail\x18\x05 \x01(\x0c\"s\n\nMapSummary\x12\x10\n\x08revision\x18\x01 \x01(\x04\x12\x13\n\x0b\x66ingerprint\x18\x02 \x01(\t\x12\x13\n\x0bpoint_count\x18\x03 \x01(\r\x12\x12\n\nperplexity\x18\x04 \x01(\x02\x12\x15\n\rkl_divergence\x18\x05 \x01(\x01*\x91\x01\n\x08MapPhase\x12\x19\n\x15MAP_PHASE_UNSPECIFIED\x10\x00\x12\x14\n\x10MAP_PHASE_QUEUED\x10\x01\x12 \n\x1cMAP_PHASE_EARLY_EXAGGERATION\x10\x02\x12\x1a\n\x16MAP_PHASE_OPTIMIZATION\x10\x03\x12\x16\n\x12MAP_PHASE_DELIVERY\x10\x04\x32]\n\nMapService\x12O\n\nComputeMap\x12\x1e.exemplar.v1.ComputeMapRequest\x1a\x1f.exemplar.v1.ComputeMapResponse0\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x15\x65xemplar/v1/map.proto\x12\x0b\x65xemplar.v1\x1a exemplar/v1/classification.proto\x1a\x1b\x65xemplar/v1/embedding.proto\"\xb8\x01\n\x11\x43omputeMapRequest\x12\x13\n\x0bsupport_set\x18\x01 \x01(\t\x12\x17\n\nperplexity\x18\x02 \x01(\x02H\x00\x88\x01\x01\x12\x0c\n\x04seed\x18\x03 \x01(\r\x12\x17\n\niterations\x18\x04 \x01(\rH\x01\x88\x01\x01\x12\x14\n\x0cmin_revision\x18\x05 \x01(\x04\x12\x1a\n\x12include_thumbnails\x18\x06 \x01(\x08\x42\r\n\x0b_perplexityB\r\n\x0b_iterations\"{\n\x18\x43omputeMapOfItemsRequest\x12/\n\x07options\x18\x01 \x01(\x0b\x32\x1c.exemplar.v1.MapItemsOptionsH\x00\x12&\n\x05items\x18\x02 \x01(\x0b\x32\x15.exemplar.v1.MapItemsH\x00\x42\x06\n\x04part\"\x81\x01\n\x0fMapItemsOptions\x12\x10\n\x08\x62\x61\x63kbone\x18\x01 \x01(\t\x12\x17\n\nperplexity\x18\x02 \x01(\x02H\x00\x88\x01\x01\x12\x0c\n\x04seed\x18\x03 \x01(\r\x12\x17\n\niterations\x18\x04 \x01(\rH\x01\x88\x01\x01\x42\r\n\x0b_perplexityB\r\n\x0b_iterations\"/\n\x08MapItems\x12#\n\x05items\x18\x01 \x03(\x0b\x32\x14.exemplar.v1.MapItem\"m\n\x07MapItem\x12\n\n\x02id\x18\x01 \x01(\t\x12\r\n\x05label\x18\x02 \x01(\t\x12\x0f\n\x05image\x18\x03 \x01(\x0cH\x00\x12+\n\tembedding\x18\x04 \x01(\x0b\x32\x16.exemplar.v1.EmbeddingH\x00\x42\t\n\x07\x63ontent\"\xa8\x01\n\x19\x43omputeMapOfItemsResponse\x12,\n\x08progress\x18\x01 \x01(\x0b\x32\x18.exemplar.v1.MapProgressH\x00\x12(\n\x06points\x18\x02 \x01(\x0b\x32\x16.exemplar.v1.MapPointsH\x00\x12*\n\x07summary\x18\x03 \x01(\x0b\x32\x17.exemplar.v1.MapSummaryH\x00\x42\x07\n\x05\x65vent\"\xa4\x01\n\x11PlaceOnMapRequest\x12\x13\n\x0bsupport_set\x18\x01 \x01(\t\x12+\n\x06points\x18\x02 \x03(\x0b\x32\x1b.exemplar.v1.PlacedExemplar\x12#\n\x07queries\x18\x03 \x03(\x0b\x32\x12.exemplar.v1.Query\x12\x12\n\nperplexity\x18\x04 \x01(\x02\x12\x14\n\x0cmin_revision\x18\x05 \x01(\x04\";\n\x0ePlacedExemplar\x12\x13\n\x0b\x65xemplar_id\x18\x01 \x01(\t\x12\t\n\x01x\x18\x02 \x01(\x02\x12\t\n\x01y\x18\x03 \x01(\x02\"V\n\x12PlaceOnMapResponse\x12.\n\x07results\x18\x01 \x03(\x0b\x32\x1d.exemplar.v1.PlaceOnMapResult\x12\x10\n\x08revision\x18\x02 \x01(\x04\"s\n\x10PlaceOnMapResult\x12,\n\x08position\x18\x01 \x01(\x0b\x32\x18.exemplar.v1.MapPositionH\x00\x12\'\n\x05\x65rror\x18\x02 \x01(\x0b\x32\x16.exemplar.v1.ItemErrorH\x00\x42\x08\n\x06result\"#\n\x0bMapPosition\x12\t\n\x01x\x18\x01 \x01(\x02\x12\t\n\x01y\x18\x02 \x01(\x02\"\xa1\x01\n\x12\x43omputeMapResponse\x12,\n\x08progress\x18\x01 \x01(\x0b\x32\x18.exemplar.v1.MapProgressH\x00\x12(\n\x06points\x18\x02 \x01(\x0b\x32\x16.exemplar.v1.MapPointsH\x00\x12*\n\x07summary\x18\x03 \x01(\x0b\x32\x17.exemplar.v1.MapSummaryH\x00\x42\x07\n\x05\x65vent\"w\n\x0bMapProgress\x12$\n\x05phase\x18\x01 \x01(\x0e\x32\x15.exemplar.v1.MapPhase\x12\x11\n\titeration\x18\x02 \x01(\r\x12\x18\n\x10total_iterations\x18\x03 \x01(\r\x12\x15\n\rkl_divergence\x18\x04 \x01(\x01\"2\n\tMapPoints\x12%\n\x06points\x18\x01 \x03(\x0b\x32\x15.exemplar.v1.MapPoint\"W\n\x08MapPoint\x12\x13\n\x0b\x65xemplar_id\x18\x01 \x01(\t\x12\r\n\x05label\x18\x02 \x01(\t\x12\t\n\x01x\x18\x03 \x01(\x02\x12\t\n\x01y\x18\x04 \x01(\x02\x12\x11\n\tthumbnail\x18\x05 \x01(\x0c\"\x9d\x02\n\nMapSummary\x12\x10\n\x08revision\x18\x01 \x01(\x04\x12\x13\n\x0b\x66ingerprint\x18\x02 \x01(\t\x12\x13\n\x0bpoint_count\x18\x03 \x01(\r\x12\x12\n\nperplexity\x18\x04 \x01(\x02\x12\x15\n\rkl_divergence\x18\x05 \x01(\x01\x12\x1c\n\x0ftrustworthiness\x18\x06 \x01(\x02H\x00\x88\x01\x01\x12\x1c\n\x0flabel_agreement\x18\x07 \x01(\x02H\x01\x88\x01\x01\x12&\n\x19\x65mbedding_label_agreement\x18\x08 \x01(\x02H\x02\x88\x01\x01\x42\x12\n\x10_trustworthinessB\x12\n\x10_label_agreementB\x1c\n\x1a_embedding_label_agreement*\x91\x01\n\x08MapPhase\x12\x19\n\x15MAP_PHASE_UNSPECIFIED\x10\x00\x12\x14\n\x10MAP_PHASE_QUEUED\x10\x01\x12 \n\x1cMAP_PHASE_EARLY_EXAGGERATION\x10\x02\x12\x1a\n\x16MAP_PHASE_OPTIMIZATION\x10\x03\x12\x16\n\x12MAP_PHASE_DELIVERY\x10\x04\x32\x94\x02\n\nMapService\x12O\n\nComputeMap\x12\x1e.exemplar.v1.ComputeMapRequest\x1a\x1f.exemplar.v1.ComputeMapResponse0\x01\x12\x66\n\x11\x43omputeMapOfItems\x12%.exemplar.v1.ComputeMapOfItemsRequest\x1a&.exemplar.v1.ComputeMapOfItemsResponse(\x01\x30\x01\x12M\n\nPlaceOnMap\x12\x1e.exemplar.v1.PlaceOnMapRequest\x1a\x1f.exemplar.v1.PlaceOnMapResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'exemplar.v1.map_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_MAPPHASE']._serialized_start=769
-  _globals['_MAPPHASE']._serialized_end=914
-  _globals['_COMPUTEMAPREQUEST']._serialized_start=39
-  _globals['_COMPUTEMAPREQUEST']._serialized_end=223
-  _globals['_COMPUTEMAPRESPONSE']._serialized_start=226
-  _globals['_COMPUTEMAPRESPONSE']._serialized_end=387
-  _globals['_MAPPROGRESS']._serialized_start=389
-  _globals['_MAPPROGRESS']._serialized_end=508
-  _globals['_MAPPOINTS']._serialized_start=510
-  _globals['_MAPPOINTS']._serialized_end=560
-  _globals['_MAPPOINT']._serialized_start=562
-  _globals['_MAPPOINT']._serialized_end=649
-  _globals['_MAPSUMMARY']._serialized_start=651
-  _globals['_MAPSUMMARY']._serialized_end=766
-  _globals['_MAPSERVICE']._serialized_start=916
-  _globals['_MAPSERVICE']._serialized_end=1009
+  _globals['_MAPPHASE']._serialized_start=2061
+  _globals['_MAPPHASE']._serialized_end=2206
+  _globals['_COMPUTEMAPREQUEST']._serialized_start=102
+  _globals['_COMPUTEMAPREQUEST']._serialized_end=286
+  _globals['_COMPUTEMAPOFITEMSREQUEST']._serialized_start=288
+  _globals['_COMPUTEMAPOFITEMSREQUEST']._serialized_end=411
+  _globals['_MAPITEMSOPTIONS']._serialized_start=414
+  _globals['_MAPITEMSOPTIONS']._serialized_end=543
+  _globals['_MAPITEMS']._serialized_start=545
+  _globals['_MAPITEMS']._serialized_end=592
+  _globals['_MAPITEM']._serialized_start=594
+  _globals['_MAPITEM']._serialized_end=703
+  _globals['_COMPUTEMAPOFITEMSRESPONSE']._serialized_start=706
+  _globals['_COMPUTEMAPOFITEMSRESPONSE']._serialized_end=874
+  _globals['_PLACEONMAPREQUEST']._serialized_start=877
+  _globals['_PLACEONMAPREQUEST']._serialized_end=1041
+  _globals['_PLACEDEXEMPLAR']._serialized_start=1043
+  _globals['_PLACEDEXEMPLAR']._serialized_end=1102
+  _globals['_PLACEONMAPRESPONSE']._serialized_start=1104
+  _globals['_PLACEONMAPRESPONSE']._serialized_end=1190
+  _globals['_PLACEONMAPRESULT']._serialized_start=1192
+  _globals['_PLACEONMAPRESULT']._serialized_end=1307
+  _globals['_MAPPOSITION']._serialized_start=1309
+  _globals['_MAPPOSITION']._serialized_end=1344
+  _globals['_COMPUTEMAPRESPONSE']._serialized_start=1347
+  _globals['_COMPUTEMAPRESPONSE']._serialized_end=1508
+  _globals['_MAPPROGRESS']._serialized_start=1510
+  _globals['_MAPPROGRESS']._serialized_end=1629
+  _globals['_MAPPOINTS']._serialized_start=1631
+  _globals['_MAPPOINTS']._serialized_end=1681
+  _globals['_MAPPOINT']._serialized_start=1683
+  _globals['_MAPPOINT']._serialized_end=1770
+  _globals['_MAPSUMMARY']._serialized_start=1773
+  _globals['_MAPSUMMARY']._serialized_end=2058
+  _globals['_MAPSERVICE']._serialized_start=2209
+  _globals['_MAPSERVICE']._serialized_end=2485
 # @@protoc_insertion_point(module_scope)

@@ -4,6 +4,8 @@ isort:skip_file
 """
 
 from collections import abc as _abc
+from exemplar.v1 import classification_pb2 as _classification_pb2
+from exemplar.v1 import embedding_pb2 as _embedding_pb2
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
 from google.protobuf.internal import containers as _containers
@@ -101,6 +103,327 @@ class ComputeMapRequest(_message.Message):
 Global___ComputeMapRequest: _TypeAlias = ComputeMapRequest  # noqa: Y015
 
 @_typing.final
+class ComputeMapOfItemsRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    OPTIONS_FIELD_NUMBER: _builtins.int
+    ITEMS_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def options(self) -> Global___MapItemsOptions:
+        """How to draw. Required, once."""
+
+    @_builtins.property
+    def items(self) -> Global___MapItems:
+        """What to draw: `limits.map_points` in all, `limits.images_per_request` images a request."""
+
+    def __init__(
+        self,
+        *,
+        options: Global___MapItemsOptions | None = ...,
+        items: Global___MapItems | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["items", b"items", "options", b"options", "part", b"part"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["items", b"items", "options", b"options", "part", b"part"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType_part: _TypeAlias = _typing.Literal["options", "items"]  # noqa: Y015
+    _WhichOneofArgType_part: _TypeAlias = _typing.Literal["part", b"part"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType_part) -> _WhichOneofReturnType_part | None: ...
+
+Global___ComputeMapOfItemsRequest: _TypeAlias = ComputeMapOfItemsRequest  # noqa: Y015
+
+@_typing.final
+class MapItemsOptions(_message.Message):
+    """How to draw a map of items; fields as in ComputeMapRequest."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    BACKBONE_FIELD_NUMBER: _builtins.int
+    PERPLEXITY_FIELD_NUMBER: _builtins.int
+    SEED_FIELD_NUMBER: _builtins.int
+    ITERATIONS_FIELD_NUMBER: _builtins.int
+    backbone: _builtins.str
+    """Name of a backbone in ListBackbones. Default (empty): the server's default backbone."""
+    perplexity: _builtins.float
+    """About how many neighbors each point minds: above 0. Default (absent): 30."""
+    seed: _builtins.int
+    """Same seed and same items: same map. Default: 0."""
+    iterations: _builtins.int
+    """1 to 2000 iterations after 250 of early exaggeration. Default (absent): 500."""
+    def __init__(
+        self,
+        *,
+        backbone: _builtins.str = ...,
+        perplexity: _builtins.float | None = ...,
+        seed: _builtins.int = ...,
+        iterations: _builtins.int | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_iterations", b"_iterations", "_perplexity", b"_perplexity", "iterations", b"iterations", "perplexity", b"perplexity"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_iterations", b"_iterations", "_perplexity", b"_perplexity", "backbone", b"backbone", "iterations", b"iterations", "perplexity", b"perplexity", "seed", b"seed"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__iterations: _TypeAlias = _typing.Literal["iterations"]  # noqa: Y015
+    _WhichOneofArgType__iterations: _TypeAlias = _typing.Literal["_iterations", b"_iterations"]  # noqa: Y015
+    _WhichOneofReturnType__perplexity: _TypeAlias = _typing.Literal["perplexity"]  # noqa: Y015
+    _WhichOneofArgType__perplexity: _TypeAlias = _typing.Literal["_perplexity", b"_perplexity"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__iterations) -> _WhichOneofReturnType__iterations | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__perplexity) -> _WhichOneofReturnType__perplexity | None: ...
+
+Global___MapItemsOptions: _TypeAlias = MapItemsOptions  # noqa: Y015
+
+@_typing.final
+class MapItems(_message.Message):
+    """Some of the items."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ITEMS_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def items(self) -> _containers.RepeatedCompositeFieldContainer[Global___MapItem]:
+        """In the order in which their points come back."""
+
+    def __init__(
+        self,
+        *,
+        items: _abc.Iterable[Global___MapItem] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["items", b"items"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___MapItems: _TypeAlias = MapItems  # noqa: Y015
+
+@_typing.final
+class MapItem(_message.Message):
+    """One image or embedding to draw."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ID_FIELD_NUMBER: _builtins.int
+    LABEL_FIELD_NUMBER: _builtins.int
+    IMAGE_FIELD_NUMBER: _builtins.int
+    EMBEDDING_FIELD_NUMBER: _builtins.int
+    id: _builtins.str
+    """The caller's name of it, up to 128 characters; comes back as the point's `exemplar_id`."""
+    label: _builtins.str
+    """Up to `limits.label_characters` characters. Default (empty): no label."""
+    image: _builtins.bytes
+    """A JPEG, PNG or WebP file of at most `limits.image_bytes` bytes and `limits.image_pixels` pixels."""
+    @_builtins.property
+    def embedding(self) -> _embedding_pb2.Embedding:
+        """A ready-made embedding of the backbone's fingerprint."""
+
+    def __init__(
+        self,
+        *,
+        id: _builtins.str = ...,
+        label: _builtins.str = ...,
+        image: _builtins.bytes = ...,
+        embedding: _embedding_pb2.Embedding | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["content", b"content", "embedding", b"embedding", "image", b"image"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["content", b"content", "embedding", b"embedding", "id", b"id", "image", b"image", "label", b"label"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType_content: _TypeAlias = _typing.Literal["image", "embedding"]  # noqa: Y015
+    _WhichOneofArgType_content: _TypeAlias = _typing.Literal["content", b"content"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType_content) -> _WhichOneofReturnType_content | None: ...
+
+Global___MapItem: _TypeAlias = MapItem  # noqa: Y015
+
+@_typing.final
+class ComputeMapOfItemsResponse(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PROGRESS_FIELD_NUMBER: _builtins.int
+    POINTS_FIELD_NUMBER: _builtins.int
+    SUMMARY_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def progress(self) -> Global___MapProgress:
+        """How far the work is."""
+
+    @_builtins.property
+    def points(self) -> Global___MapPoints:
+        """Some of the points, in the order of the items."""
+
+    @_builtins.property
+    def summary(self) -> Global___MapSummary:
+        """The end."""
+
+    def __init__(
+        self,
+        *,
+        progress: Global___MapProgress | None = ...,
+        points: Global___MapPoints | None = ...,
+        summary: Global___MapSummary | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["event", b"event", "points", b"points", "progress", b"progress", "summary", b"summary"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["event", b"event", "points", b"points", "progress", b"progress", "summary", b"summary"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType_event: _TypeAlias = _typing.Literal["progress", "points", "summary"]  # noqa: Y015
+    _WhichOneofArgType_event: _TypeAlias = _typing.Literal["event", b"event"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType_event) -> _WhichOneofReturnType_event | None: ...
+
+Global___ComputeMapOfItemsResponse: _TypeAlias = ComputeMapOfItemsResponse  # noqa: Y015
+
+@_typing.final
+class PlaceOnMapRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SUPPORT_SET_FIELD_NUMBER: _builtins.int
+    POINTS_FIELD_NUMBER: _builtins.int
+    QUERIES_FIELD_NUMBER: _builtins.int
+    PERPLEXITY_FIELD_NUMBER: _builtins.int
+    MIN_REVISION_FIELD_NUMBER: _builtins.int
+    support_set: _builtins.str
+    """The map's support set. Required."""
+    perplexity: _builtins.float
+    """The map's perplexity, as its summary told it."""
+    min_revision: _builtins.int
+    """Answer from this revision or a later one. Default: 0, whatever this server has."""
+    @_builtins.property
+    def points(self) -> _containers.RepeatedCompositeFieldContainer[Global___PlacedExemplar]:
+        """The map's points: every exemplar that was on it and still exists, 1 to `limits.map_points`."""
+
+    @_builtins.property
+    def queries(self) -> _containers.RepeatedCompositeFieldContainer[_classification_pb2.Query]:
+        """1 to `limits.images_per_request` queries."""
+
+    def __init__(
+        self,
+        *,
+        support_set: _builtins.str = ...,
+        points: _abc.Iterable[Global___PlacedExemplar] | None = ...,
+        queries: _abc.Iterable[_classification_pb2.Query] | None = ...,
+        perplexity: _builtins.float = ...,
+        min_revision: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["min_revision", b"min_revision", "perplexity", b"perplexity", "points", b"points", "queries", b"queries", "support_set", b"support_set"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___PlaceOnMapRequest: _TypeAlias = PlaceOnMapRequest  # noqa: Y015
+
+@_typing.final
+class PlacedExemplar(_message.Message):
+    """Where an exemplar lies on a map."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    EXEMPLAR_ID_FIELD_NUMBER: _builtins.int
+    X_FIELD_NUMBER: _builtins.int
+    Y_FIELD_NUMBER: _builtins.int
+    exemplar_id: _builtins.str
+    """The exemplar's id. Ids that are not in the support set (any more) are passed over."""
+    x: _builtins.float
+    """Horizontal position."""
+    y: _builtins.float
+    """Vertical position."""
+    def __init__(
+        self,
+        *,
+        exemplar_id: _builtins.str = ...,
+        x: _builtins.float = ...,
+        y: _builtins.float = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["exemplar_id", b"exemplar_id", "x", b"x", "y", b"y"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___PlacedExemplar: _TypeAlias = PlacedExemplar  # noqa: Y015
+
+@_typing.final
+class PlaceOnMapResponse(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    RESULTS_FIELD_NUMBER: _builtins.int
+    REVISION_FIELD_NUMBER: _builtins.int
+    revision: _builtins.int
+    """The support set's revision."""
+    @_builtins.property
+    def results(self) -> _containers.RepeatedCompositeFieldContainer[Global___PlaceOnMapResult]:
+        """One result a query, in the order of the request."""
+
+    def __init__(
+        self,
+        *,
+        results: _abc.Iterable[Global___PlaceOnMapResult] | None = ...,
+        revision: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["results", b"results", "revision", b"revision"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___PlaceOnMapResponse: _TypeAlias = PlaceOnMapResponse  # noqa: Y015
+
+@_typing.final
+class PlaceOnMapResult(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    POSITION_FIELD_NUMBER: _builtins.int
+    ERROR_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def position(self) -> Global___MapPosition:
+        """Where it lies."""
+
+    @_builtins.property
+    def error(self) -> _embedding_pb2.ItemError:
+        """Why it has no place."""
+
+    def __init__(
+        self,
+        *,
+        position: Global___MapPosition | None = ...,
+        error: _embedding_pb2.ItemError | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["error", b"error", "position", b"position", "result", b"result"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["error", b"error", "position", b"position", "result", b"result"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType_result: _TypeAlias = _typing.Literal["position", "error"]  # noqa: Y015
+    _WhichOneofArgType_result: _TypeAlias = _typing.Literal["result", b"result"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType_result) -> _WhichOneofReturnType_result | None: ...
+
+Global___PlaceOnMapResult: _TypeAlias = PlaceOnMapResult  # noqa: Y015
+
+@_typing.final
+class MapPosition(_message.Message):
+    """A place on a map."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    X_FIELD_NUMBER: _builtins.int
+    Y_FIELD_NUMBER: _builtins.int
+    x: _builtins.float
+    """Horizontal position."""
+    y: _builtins.float
+    """Vertical position."""
+    def __init__(
+        self,
+        *,
+        x: _builtins.float = ...,
+        y: _builtins.float = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["x", b"x", "y", b"y"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___MapPosition: _TypeAlias = MapPosition  # noqa: Y015
+
+@_typing.final
 class ComputeMapResponse(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -196,7 +519,7 @@ Global___MapPoints: _TypeAlias = MapPoints  # noqa: Y015
 
 @_typing.final
 class MapPoint(_message.Message):
-    """One exemplar on a map."""
+    """One exemplar or item on a map."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -206,9 +529,9 @@ class MapPoint(_message.Message):
     Y_FIELD_NUMBER: _builtins.int
     THUMBNAIL_FIELD_NUMBER: _builtins.int
     exemplar_id: _builtins.str
-    """The exemplar's id."""
+    """The exemplar's or item's id."""
     label: _builtins.str
-    """The exemplar's label."""
+    """The exemplar's or item's label."""
     x: _builtins.float
     """Horizontal position; only differences mean something."""
     y: _builtins.float
@@ -243,8 +566,11 @@ class MapSummary(_message.Message):
     POINT_COUNT_FIELD_NUMBER: _builtins.int
     PERPLEXITY_FIELD_NUMBER: _builtins.int
     KL_DIVERGENCE_FIELD_NUMBER: _builtins.int
+    TRUSTWORTHINESS_FIELD_NUMBER: _builtins.int
+    LABEL_AGREEMENT_FIELD_NUMBER: _builtins.int
+    EMBEDDING_LABEL_AGREEMENT_FIELD_NUMBER: _builtins.int
     revision: _builtins.int
-    """The support set's revision."""
+    """The support set's revision; 0 on a map of items."""
     fingerprint: _builtins.str
     """The embedding space."""
     point_count: _builtins.int
@@ -255,6 +581,16 @@ class MapSummary(_message.Message):
     """
     kl_divergence: _builtins.float
     """Kullback-Leibler divergence at the end."""
+    trustworthiness: _builtins.float
+    """How far points that are neighbors on the map are neighbors in the embedding space, in [0, 1], by 12
+    neighbors (Venna and Kaski 2001); of up to 2,000 points. Absent where t-SNE had nothing to work on.
+    """
+    label_agreement: _builtins.float
+    """Share of the points whose 10 nearest on the map mostly have their label. Absent as above, and where
+    there are no labels.
+    """
+    embedding_label_agreement: _builtins.float
+    """The same share in the embedding space: what a perfect map would have."""
     def __init__(
         self,
         *,
@@ -263,11 +599,25 @@ class MapSummary(_message.Message):
         point_count: _builtins.int = ...,
         perplexity: _builtins.float = ...,
         kl_divergence: _builtins.float = ...,
+        trustworthiness: _builtins.float | None = ...,
+        label_agreement: _builtins.float | None = ...,
+        embedding_label_agreement: _builtins.float | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_embedding_label_agreement", b"_embedding_label_agreement", "_label_agreement", b"_label_agreement", "_trustworthiness", b"_trustworthiness", "embedding_label_agreement", b"embedding_label_agreement", "label_agreement", b"label_agreement", "trustworthiness", b"trustworthiness"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["fingerprint", b"fingerprint", "kl_divergence", b"kl_divergence", "perplexity", b"perplexity", "point_count", b"point_count", "revision", b"revision"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_embedding_label_agreement", b"_embedding_label_agreement", "_label_agreement", b"_label_agreement", "_trustworthiness", b"_trustworthiness", "embedding_label_agreement", b"embedding_label_agreement", "fingerprint", b"fingerprint", "kl_divergence", b"kl_divergence", "label_agreement", b"label_agreement", "perplexity", b"perplexity", "point_count", b"point_count", "revision", b"revision", "trustworthiness", b"trustworthiness"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
+    _WhichOneofReturnType__embedding_label_agreement: _TypeAlias = _typing.Literal["embedding_label_agreement"]  # noqa: Y015
+    _WhichOneofArgType__embedding_label_agreement: _TypeAlias = _typing.Literal["_embedding_label_agreement", b"_embedding_label_agreement"]  # noqa: Y015
+    _WhichOneofReturnType__label_agreement: _TypeAlias = _typing.Literal["label_agreement"]  # noqa: Y015
+    _WhichOneofArgType__label_agreement: _TypeAlias = _typing.Literal["_label_agreement", b"_label_agreement"]  # noqa: Y015
+    _WhichOneofReturnType__trustworthiness: _TypeAlias = _typing.Literal["trustworthiness"]  # noqa: Y015
+    _WhichOneofArgType__trustworthiness: _TypeAlias = _typing.Literal["_trustworthiness", b"_trustworthiness"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__embedding_label_agreement) -> _WhichOneofReturnType__embedding_label_agreement | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__label_agreement) -> _WhichOneofReturnType__label_agreement | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__trustworthiness) -> _WhichOneofReturnType__trustworthiness | None: ...
 
 Global___MapSummary: _TypeAlias = MapSummary  # noqa: Y015

@@ -26,7 +26,7 @@ if _version_not_supported:
 
 
 class MapServiceStub(object):
-    """Draws support sets as maps: points in the plane whose neighbors are alike.
+    """Draws maps: points in the plane whose neighbors are alike. One map a tenant at a time.
     """
 
     def __init__(self, channel):
@@ -40,15 +40,40 @@ class MapServiceStub(object):
                 request_serializer=exemplar_dot_v1_dot_map__pb2.ComputeMapRequest.SerializeToString,
                 response_deserializer=exemplar_dot_v1_dot_map__pb2.ComputeMapResponse.FromString,
                 _registered_method=True)
+        self.ComputeMapOfItems = channel.stream_stream(
+                '/exemplar.v1.MapService/ComputeMapOfItems',
+                request_serializer=exemplar_dot_v1_dot_map__pb2.ComputeMapOfItemsRequest.SerializeToString,
+                response_deserializer=exemplar_dot_v1_dot_map__pb2.ComputeMapOfItemsResponse.FromString,
+                _registered_method=True)
+        self.PlaceOnMap = channel.unary_unary(
+                '/exemplar.v1.MapService/PlaceOnMap',
+                request_serializer=exemplar_dot_v1_dot_map__pb2.PlaceOnMapRequest.SerializeToString,
+                response_deserializer=exemplar_dot_v1_dot_map__pb2.PlaceOnMapResponse.FromString,
+                _registered_method=True)
 
 
 class MapServiceServicer(object):
-    """Draws support sets as maps: points in the plane whose neighbors are alike.
+    """Draws maps: points in the plane whose neighbors are alike. One map a tenant at a time.
     """
 
     def ComputeMap(self, request, context):
         """Computes a t-SNE map of a support set. Sends progress, then all points, then the summary.
         Cancelling the call stops the work.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ComputeMapOfItems(self, request_iterator, context):
+        """The same of images or embeddings that are in no support set. The first request carries `options`, the
+        others items; the map begins when the caller has sent all.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def PlaceOnMap(self, request, context):
+        """Places queries on a map that ComputeMap made, without moving its points.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -62,6 +87,16 @@ def add_MapServiceServicer_to_server(servicer, server):
                     request_deserializer=exemplar_dot_v1_dot_map__pb2.ComputeMapRequest.FromString,
                     response_serializer=exemplar_dot_v1_dot_map__pb2.ComputeMapResponse.SerializeToString,
             ),
+            'ComputeMapOfItems': grpc.stream_stream_rpc_method_handler(
+                    servicer.ComputeMapOfItems,
+                    request_deserializer=exemplar_dot_v1_dot_map__pb2.ComputeMapOfItemsRequest.FromString,
+                    response_serializer=exemplar_dot_v1_dot_map__pb2.ComputeMapOfItemsResponse.SerializeToString,
+            ),
+            'PlaceOnMap': grpc.unary_unary_rpc_method_handler(
+                    servicer.PlaceOnMap,
+                    request_deserializer=exemplar_dot_v1_dot_map__pb2.PlaceOnMapRequest.FromString,
+                    response_serializer=exemplar_dot_v1_dot_map__pb2.PlaceOnMapResponse.SerializeToString,
+            ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
             'exemplar.v1.MapService', rpc_method_handlers)
@@ -71,7 +106,7 @@ def add_MapServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class MapService(object):
-    """Draws support sets as maps: points in the plane whose neighbors are alike.
+    """Draws maps: points in the plane whose neighbors are alike. One map a tenant at a time.
     """
 
     @staticmethod
@@ -91,6 +126,60 @@ class MapService(object):
             '/exemplar.v1.MapService/ComputeMap',
             exemplar_dot_v1_dot_map__pb2.ComputeMapRequest.SerializeToString,
             exemplar_dot_v1_dot_map__pb2.ComputeMapResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ComputeMapOfItems(request_iterator,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.stream_stream(
+            request_iterator,
+            target,
+            '/exemplar.v1.MapService/ComputeMapOfItems',
+            exemplar_dot_v1_dot_map__pb2.ComputeMapOfItemsRequest.SerializeToString,
+            exemplar_dot_v1_dot_map__pb2.ComputeMapOfItemsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def PlaceOnMap(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/exemplar.v1.MapService/PlaceOnMap',
+            exemplar_dot_v1_dot_map__pb2.PlaceOnMapRequest.SerializeToString,
+            exemplar_dot_v1_dot_map__pb2.PlaceOnMapResponse.FromString,
             options,
             channel_credentials,
             insecure,

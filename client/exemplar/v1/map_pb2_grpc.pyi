@@ -27,7 +27,7 @@ GRPC_GENERATED_VERSION: str
 GRPC_VERSION: str
 
 class MapServiceStub:
-    """Draws support sets as maps: points in the plane whose neighbors are alike."""
+    """Draws maps: points in the plane whose neighbors are alike. One map a tenant at a time."""
 
     @_typing.overload
     def __new__(cls, channel: _grpc.Channel) -> _Self: ...
@@ -37,19 +37,31 @@ class MapServiceStub:
     """Computes a t-SNE map of a support set. Sends progress, then all points, then the summary.
     Cancelling the call stops the work.
     """
+    ComputeMapOfItems: _grpc.StreamStreamMultiCallable[_map_pb2.ComputeMapOfItemsRequest, _map_pb2.ComputeMapOfItemsResponse]
+    """The same of images or embeddings that are in no support set. The first request carries `options`, the
+    others items; the map begins when the caller has sent all.
+    """
+    PlaceOnMap: _grpc.UnaryUnaryMultiCallable[_map_pb2.PlaceOnMapRequest, _map_pb2.PlaceOnMapResponse]
+    """Places queries on a map that ComputeMap made, without moving its points."""
 
 @_typing.type_check_only
 class MapServiceAsyncStub(MapServiceStub):
-    """Draws support sets as maps: points in the plane whose neighbors are alike."""
+    """Draws maps: points in the plane whose neighbors are alike. One map a tenant at a time."""
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     ComputeMap: _aio.UnaryStreamMultiCallable[_map_pb2.ComputeMapRequest, _map_pb2.ComputeMapResponse]  # type: ignore[assignment]
     """Computes a t-SNE map of a support set. Sends progress, then all points, then the summary.
     Cancelling the call stops the work.
     """
+    ComputeMapOfItems: _aio.StreamStreamMultiCallable[_map_pb2.ComputeMapOfItemsRequest, _map_pb2.ComputeMapOfItemsResponse]  # type: ignore[assignment]
+    """The same of images or embeddings that are in no support set. The first request carries `options`, the
+    others items; the map begins when the caller has sent all.
+    """
+    PlaceOnMap: _aio.UnaryUnaryMultiCallable[_map_pb2.PlaceOnMapRequest, _map_pb2.PlaceOnMapResponse]  # type: ignore[assignment]
+    """Places queries on a map that ComputeMap made, without moving its points."""
 
 class MapServiceServicer(metaclass=_abc_1.ABCMeta):
-    """Draws support sets as maps: points in the plane whose neighbors are alike."""
+    """Draws maps: points in the plane whose neighbors are alike. One map a tenant at a time."""
 
     @_abc_1.abstractmethod
     def ComputeMap(
@@ -60,5 +72,23 @@ class MapServiceServicer(metaclass=_abc_1.ABCMeta):
         """Computes a t-SNE map of a support set. Sends progress, then all points, then the summary.
         Cancelling the call stops the work.
         """
+
+    @_abc_1.abstractmethod
+    def ComputeMapOfItems(
+        self,
+        request_iterator: _MaybeAsyncIterator[_map_pb2.ComputeMapOfItemsRequest],
+        context: _ServicerContext,
+    ) -> _typing.Union[_abc.Iterator[_map_pb2.ComputeMapOfItemsResponse], _abc.AsyncIterator[_map_pb2.ComputeMapOfItemsResponse]]:
+        """The same of images or embeddings that are in no support set. The first request carries `options`, the
+        others items; the map begins when the caller has sent all.
+        """
+
+    @_abc_1.abstractmethod
+    def PlaceOnMap(
+        self,
+        request: _map_pb2.PlaceOnMapRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_map_pb2.PlaceOnMapResponse, _abc.Awaitable[_map_pb2.PlaceOnMapResponse]]:
+        """Places queries on a map that ComputeMap made, without moving its points."""
 
 def add_MapServiceServicer_to_server(servicer: MapServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -16,6 +16,7 @@ STATUS_OF: dict[type[BaseException], grpc.StatusCode] = {
     errors.NotFoundError: grpc.StatusCode.NOT_FOUND,
     errors.AlreadyExistsError: grpc.StatusCode.ALREADY_EXISTS,
     errors.EmptySupportSetError: grpc.StatusCode.FAILED_PRECONDITION,
+    errors.TooFewExemplarsError: grpc.StatusCode.FAILED_PRECONDITION,
     errors.FingerprintMismatchError: grpc.StatusCode.FAILED_PRECONDITION,
     errors.RevisionMismatchError: grpc.StatusCode.ABORTED,
     errors.RevisionNotReachedError: grpc.StatusCode.FAILED_PRECONDITION,
