@@ -42,7 +42,7 @@ if TYPE_CHECKING:
         UnimplementedError,
     )
     from exemplar.images import NewExemplar
-    from exemplar.map_result import MapPoint, MapProgress, MapResult
+    from exemplar.map_result import MapPoint, MapProgress, MapResult, PlacedQuery
 
 __all__ = [
     "AbortedError",
@@ -71,6 +71,7 @@ __all__ = [
     "NewExemplar",
     "NotFoundError",
     "PermissionDeniedError",
+    "PlacedQuery",
     "RemoveResult",
     "ResourceExhaustedError",
     "ServerError",
@@ -109,6 +110,7 @@ _MODULE_OF = {
     "NewExemplar": "images",
     "NotFoundError": "errors",
     "PermissionDeniedError": "errors",
+    "PlacedQuery": "map_result",
     "RemoveResult": "answers",
     "ResourceExhaustedError": "errors",
     "ServerError": "errors",

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Literal
 
+from exemplar.answers import Answer
 from exemplar.enums import enum_name
 from exemplar.errors import ServerError
 from exemplar.map_page import render
 from exemplar.v1 import map_pb2
+
+_Measure = Literal["trustworthiness", "label_agreement", "embedding_label_agreement"]
 
 
 @dataclass(frozen=True)
@@ -22,6 +26,32 @@ class MapPoint:
     label: str
     exemplar_id: str
     thumbnail: bytes = b""
+
+
+@dataclass(frozen=True)
+class PlacedQuery:
+    """A query at its place on a map; `label` is empty where it was not classified.
+
+    `thumbnail` is a JPEG, PNG or WebP file, best of about 64 x 64 pixels, or empty.
+    """
+
+    x: float
+    y: float
+    name: str
+    label: str = ""
+    score: float = 0.0
+    probability: float | None = None
+    is_unknown: bool = False
+    thumbnail: bytes = b""
+
+    @classmethod
+    def answered(
+        cls, x: float, y: float, name: str, answer: Answer, thumbnail: bytes = b""
+    ) -> PlacedQuery:
+        """With what Client.classify said of it."""
+        return cls(
+            x, y, name, answer.label, answer.score, answer.probability, answer.is_unknown, thumbnail
+        )
 
 
 @dataclass(frozen=True)
@@ -43,6 +73,13 @@ class MapResult:
     """All points of a map. Only differences of positions mean something.
 
     `perplexity` is the one that was used; 0 where there were too few points for t-SNE.
+
+    Attributes:
+        trustworthiness: how far neighbors on the map are neighbors among the embeddings, in [0, 1].
+        label_agreement: share of the points whose neighbors on the map mostly have their label.
+        embedding_label_agreement: the same among the embeddings: what a perfect map would have.
+        queries: drawn over the exemplars; see with_queries.
+        suspects: exemplar id to the label that it looks like; see with_suspects.
     """
 
     support_set: str
@@ -51,6 +88,19 @@ class MapResult:
     fingerprint: str
     perplexity: float
     kl_divergence: float
+    trustworthiness: float | None = None
+    label_agreement: float | None = None
+    embedding_label_agreement: float | None = None
+    queries: tuple[PlacedQuery, ...] = ()
+    suspects: Mapping[str, str] = field(default_factory=dict)
+
+    def with_queries(self, queries: Iterable[PlacedQuery]) -> MapResult:
+        """This map with these queries on it, in place of those before."""
+        return replace(self, queries=tuple(queries))
+
+    def with_suspects(self, suspects: Mapping[str, str]) -> MapResult:
+        """This map with these exemplars marked; ids that are not on it are passed over."""
+        return replace(self, suspects=dict(suspects))
 
     def save_html(self, path: str | os.PathLike[str]) -> None:
         """One page that needs no network."""
@@ -68,7 +118,7 @@ class MapResult:
 
 
 class MapCollector:
-    """Takes the events of one ComputeMap stream, in order, and then makes its result."""
+    """Takes the events of one map's stream, in order, and then makes its result."""
 
     def __init__(self, support_set: str, on_progress: Callable[[MapProgress], object]) -> None:
         self._support_set = support_set
@@ -76,7 +126,7 @@ class MapCollector:
         self._points: list[MapPoint] = []
         self._summaries: list[map_pb2.MapSummary] = []
 
-    def take(self, event: map_pb2.ComputeMapResponse) -> None:
+    def take(self, event: map_pb2.ComputeMapResponse | map_pb2.ComputeMapOfItemsResponse) -> None:
         match event.WhichOneof("event"):
             case "progress":
                 self._on_progress(_progress(event.progress))
@@ -100,7 +150,14 @@ class MapCollector:
             fingerprint=summary.fingerprint,
             perplexity=summary.perplexity,
             kl_divergence=summary.kl_divergence,
+            trustworthiness=_measured(summary, "trustworthiness"),
+            label_agreement=_measured(summary, "label_agreement"),
+            embedding_label_agreement=_measured(summary, "embedding_label_agreement"),
         )
+
+
+def _measured(summary: map_pb2.MapSummary, name: _Measure) -> float | None:
+    return getattr(summary, name) if summary.HasField(name) else None
 
 
 def _progress(pb: map_pb2.MapProgress) -> MapProgress:
