@@ -255,10 +255,10 @@ class SupportSets:
     async def _embed(
         self, call: Call, support_set: SupportSet, contents: Sequence[Content], field: str
     ) -> Embeddings:
-        embedder = self._embedder_of(support_set)
+        embedder = self.embedder_of(support_set)
         return await embed_contents(embedder, call.tenant, contents, call.deadline, field)
 
-    def _embedder_of(self, support_set: SupportSet) -> Embedder:
+    def embedder_of(self, support_set: SupportSet) -> Embedder:
         for embedder in self._embedders:
             if embedder.backbone.manifest.fingerprint == support_set.fingerprint:
                 return embedder

@@ -16,12 +16,19 @@ from exemplar_server.core.classify import ClassifyOptions
 from exemplar_server.core.contents import Labelled
 from exemplar_server.core.exemplars import Listing, RequestKey
 from exemplar_server.core.maps import MapOptions
-from exemplar_server.core.vectors import Vector
+from exemplar_server.edge.checks import (
+    check_count,
+    check_label,
+    check_positive,
+    check_range,
+    content,
+    shown,
+)
 from exemplar_server.edge.credentials import NAME
 from exemplar_server.errors import ExemplarError, InvalidInputError, LimitExceededError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence, Sized
+    from collections.abc import Sequence
 
     from exemplar.v1 import embedding_pb2 as embedding
     from exemplar.v1 import map_pb2 as maps
@@ -38,7 +45,6 @@ DEFAULT_PAGE = 100
 MAX_REQUEST_ID = 64
 MAX_TEMPERATURE = 100.0
 MAX_ITERATIONS = 2000
-SHOWN_CHARACTERS = 40
 
 Mutation = (
     support_set.CreateSupportSetRequest
@@ -58,7 +64,7 @@ def name(field: str, value: str) -> str:
     """A support set's name or an exemplar's id."""
     if not NAME.fullmatch(value):
         raise InvalidInputError(
-            f"{field}: expected [A-Za-z0-9._-]{{1,64}}, not . or .., got {_shown(value)}"
+            f"{field}: expected [A-Za-z0-9._-]{{1,64}}, not . or .., got {shown(value)}"
         )
     return value
 
@@ -69,7 +75,7 @@ def backbone(value: str) -> str:
 
 
 def images(request: embedding.EmbedRequest, limits: Limits) -> Sequence[bytes]:
-    _check_count("images", request.images, limits.images_per_request)
+    check_count("images", request.images, limits.images_per_request)
     return request.images
 
 
@@ -79,7 +85,7 @@ def request_key(request: Mutation) -> RequestKey:
     if len(request_id) > MAX_REQUEST_ID or not request_id.isprintable():
         raise InvalidInputError(
             f"request_id: expected up to {MAX_REQUEST_ID} printable characters, "
-            f"got {_shown(request_id)}"
+            f"got {shown(request_id)}"
         )
     method = type(request).__name__.removesuffix("Request")
     if not request_id:
@@ -98,7 +104,7 @@ def keep_images(request: support_set.CreateSupportSetRequest) -> bool:
 
 def exemplars(request: support_set.AddExemplarsRequest, limits: Limits) -> list[Labelled]:
     """The exemplars to add; what is wrong with one stands in its `content`."""
-    _check_count("exemplars", request.exemplars, limits.images_per_request)
+    check_count("exemplars", request.exemplars, limits.images_per_request)
     return [
         Labelled(
             item.label,
@@ -111,23 +117,23 @@ def exemplars(request: support_set.AddExemplarsRequest, limits: Limits) -> list[
 
 
 def exemplar_ids(request: support_set.RemoveExemplarsRequest) -> Sequence[str]:
-    _check_count("exemplar_ids", request.exemplar_ids, MAX_PAGE)
+    check_count("exemplar_ids", request.exemplar_ids, MAX_PAGE)
     return [
         name(f"exemplar_ids[{number}]", value) for number, value in enumerate(request.exemplar_ids)
     ]
 
 
 def queries(request: classification.ClassifyRequest, limits: Limits) -> list[Content]:
-    _check_count("queries", request.queries, limits.images_per_request)
-    return [_content(f"queries[{number}]", query) for number, query in enumerate(request.queries)]
+    check_count("queries", request.queries, limits.images_per_request)
+    return [content(f"queries[{number}]", query) for number, query in enumerate(request.queries)]
 
 
 def classify_options(request: classification.ClassifyRequest, limits: Limits) -> ClassifyOptions:
     k = request.k if request.HasField("k") else heads.DEFAULT_K
-    _check_range("k", k, 1, limits.neighbors)
+    check_range("k", k, 1, limits.neighbors)
     has_temperature = request.HasField("temperature")
     temperature = request.temperature if has_temperature else heads.DEFAULT_TEMPERATURE
-    _check_positive("temperature", temperature, MAX_TEMPERATURE)
+    check_positive("temperature", temperature, MAX_TEMPERATURE)
     if request.head not in HEADS:
         known = ", ".join(classification.Head.keys())
         raise InvalidInputError(f"head: expected one of {known}, got {request.head}")
@@ -137,14 +143,14 @@ def classify_options(request: classification.ClassifyRequest, limits: Limits) ->
 def map_options(request: maps.ComputeMapRequest) -> MapOptions:
     default = MapOptions()
     perplexity = request.perplexity if request.HasField("perplexity") else default.perplexity
-    _check_positive("perplexity", perplexity, math.inf)
+    check_positive("perplexity", perplexity, math.inf)
     iterations = request.iterations if request.HasField("iterations") else default.iterations
-    _check_range("iterations", iterations, 1, MAX_ITERATIONS)
+    check_range("iterations", iterations, 1, MAX_ITERATIONS)
     return MapOptions(perplexity, request.seed, iterations)
 
 
 def page_size(size: int) -> int:
-    _check_range("page_size", size or DEFAULT_PAGE, 1, MAX_PAGE)
+    check_range("page_size", size or DEFAULT_PAGE, 1, MAX_PAGE)
     return size or DEFAULT_PAGE
 
 
@@ -164,7 +170,7 @@ def listing(request: support_set.ListExemplarsRequest) -> Listing:
 
 def _checked_exemplar(path: str, item: support_set.NewExemplar, limits: Limits) -> Content:
     try:
-        _check_label(path, item.label, limits)
+        check_label(path, item.label, limits)
         if item.exemplar_id:
             name(f"{path}.exemplar_id", item.exemplar_id)
         size = sum(len(k.encode()) + len(v.encode()) for k, v in item.metadata.items())
@@ -174,48 +180,4 @@ def _checked_exemplar(path: str, item: support_set.NewExemplar, limits: Limits) 
             )
     except ExemplarError as error:
         return error
-    return _content(path, item)
-
-
-def _content(path: str, item: support_set.NewExemplar | classification.Query) -> Content:
-    kind = item.WhichOneof("content")
-    if kind == "image":
-        return item.image
-    if kind == "embedding":
-        vector = item.embedding
-        return Vector(vector.values, vector.dim, vector.fingerprint)
-    return InvalidInputError(f"{path}: expected an image or an embedding, got neither")
-
-
-def _check_label(path: str, label: str, limits: Limits) -> None:
-    if not 1 <= len(label) <= limits.label_characters:
-        raise InvalidInputError(
-            f"{path}.label: expected 1..{limits.label_characters} characters, got {len(label)}"
-        )
-    if any(ord(c) < ord(" ") or ord(c) == 0x7F for c in label):  # noqa: PLR2004 - DEL
-        raise InvalidInputError(
-            f"{path}.label: expected no control characters, got {_shown(label)}"
-        )
-
-
-def _check_count(field: str, items: Sized, most: int) -> None:
-    if not items:
-        raise InvalidInputError(f"{field}: expected 1..{most}, got none")
-    if len(items) > most:
-        raise LimitExceededError(f"{field}: expected 1..{most}, got {len(items)}")
-
-
-def _check_range(field: str, value: int, least: int, most: int) -> None:
-    if not least <= value <= most:
-        raise InvalidInputError(f"{field}: expected {least}..{most}, got {value}")
-
-
-def _check_positive(field: str, value: float, most: float) -> None:
-    if not (0 < value <= most and math.isfinite(value)):
-        bound = f"above 0, up to {most:g}" if math.isfinite(most) else "finite and above 0"
-        raise InvalidInputError(f"{field}: expected {bound}, got {value:g}")
-
-
-def _shown(value: str) -> str:
-    cut = value if len(value) <= SHOWN_CHARACTERS else value[:SHOWN_CHARACTERS] + "..."
-    return ascii(cut)
+    return content(path, item)
