@@ -1,41 +1,78 @@
-"""Writes a map as one page that needs no network: map_page.html with script and points put in."""
+"""Writes a map as one page that needs no network, from the files pages/map*."""
 
 from __future__ import annotations
 
-import json
 from base64 import b64encode
 from collections.abc import Sequence
-from importlib.resources import files
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-# Position (x, y), label, exemplar id, JPEG.
-PagePoint = tuple[float, float, str, str, bytes]
+from exemplar.map_marks import DARK, LIGHT, colors, shapes
+from exemplar.page import assemble, script_json
+
+if TYPE_CHECKING:
+    from exemplar.map_result import MapPoint, MapResult, PlacedQuery
+
+__all__ = ["render", "script_json"]
+
+_STYLES = ("base.css", "map.css")
+_SCRIPTS = tuple(
+    f"map_{part}.js" for part in ("marks", "view", "draw", "legend", "picture", "moves")
+)
+# Where a JPEG's pixels start: what is before them is nearly the same in all thumbnails.
+_START_OF_SCAN = b"\xff\xda"
 
 
-def render(points: Sequence[PagePoint], facts: dict[str, Any]) -> str:
-    """`facts`: what the page says above the points; see MapResult.to_html."""
-    labels = sorted({point[2] for point in points})
-    index_of = {label: index for index, label in enumerate(labels)}
-    # By column: about half the size of one object a point.
-    data = {
-        **facts,
+def render(result: MapResult) -> str:
+    labels = sorted({p.label for p in result.points} | {q.label for q in result.queries if q.label})
+    looks = {
         "labels": labels,
-        "x": [round(point[0], 4) for point in points],
-        "y": [round(point[1], 4) for point in points],
-        "label": [index_of[point[2]] for point in points],
-        "id": [point[3] for point in points],
-        "thumbnail": [b64encode(point[4]).decode("ascii") for point in points],
+        "light": colors(labels, LIGHT),
+        "dark": colors(labels, DARK),
+        "shapes": shapes(labels),
     }
-    page = _part("map_page.html").replace("{{ script }}", _part("map_page.js"))
-    # The data comes last: what a label says is never taken for a placeholder.
-    return page.replace("{{ data }}", script_json(data))
+    data = {**_facts(result), **looks, **_columns(result, labels)}
+    return assemble("map.html", _STYLES, _SCRIPTS, data)
 
 
-def _part(name: str) -> str:
-    return files("exemplar").joinpath(name).read_text(encoding="utf-8")
+def _facts(result: MapResult) -> dict[str, Any]:
+    names = ("support_set", "revision", "fingerprint", "perplexity", "kl_divergence")
+    measures = ("trustworthiness", "label_agreement", "embedding_label_agreement")
+    return {name: getattr(result, name) for name in (*names, *measures)}
 
 
-def script_json(data: object) -> str:
-    """JSON that cannot end the script element around it, nor start another or a comment."""
-    text = json.dumps(data, separators=(",", ":"), allow_nan=False)
-    return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
+def _columns(result: MapResult, labels: Sequence[str]) -> dict[str, Any]:
+    """Exemplars, then queries, by column: about half the size of one object a point."""
+    index_of = {label: index for index, label in enumerate(labels)}
+    every: list[MapPoint | PlacedQuery] = [*result.points, *result.queries]
+    ids = [point.exemplar_id for point in result.points]
+    return {
+        "x": [round(point.x, 4) for point in every],
+        "y": [round(point.y, 4) for point in every],
+        "label": [index_of.get(point.label, -1) for point in every],
+        "id": ids + [query.name for query in result.queries],
+        "suspects": {at: result.suspects[i] for at, i in enumerate(ids) if i in result.suspects},
+        "queries": [[q.score, q.probability, q.is_unknown] for q in result.queries],
+        **_thumbnails([point.thumbnail for point in every]),
+    }
+
+
+def _thumbnails(images: Sequence[bytes]) -> dict[str, Any]:
+    """Base64 in two parts, joined by the page; equal first parts are written once."""
+    starts: dict[bytes, int] = {}
+    parts = [_parts(image) for image in images]
+    first = [starts.setdefault(start, len(starts)) for start, _ in parts]
+    return {
+        "starts": [_base64(start) for start in starts],
+        "start": first,
+        "rest": [_base64(rest) for _, rest in parts],
+    }
+
+
+def _parts(image: bytes) -> tuple[bytes, bytes]:
+    """Cut at a multiple of 3 bytes: so the two texts are the text of the whole."""
+    cut = max(0, image.find(_START_OF_SCAN)) // 3 * 3
+    return image[:cut], image[cut:]
+
+
+def _base64(part: bytes) -> str:
+    return b64encode(part).decode("ascii")

@@ -107,14 +107,7 @@ class MapResult:
         Path(path).write_text(self.to_html(), encoding="utf-8")
 
     def to_html(self) -> str:
-        facts = {
-            "support_set": self.support_set,
-            "revision": self.revision,
-            "fingerprint": self.fingerprint,
-            "perplexity": self.perplexity,
-            "kl_divergence": self.kl_divergence,
-        }
-        return render([(p.x, p.y, p.label, p.exemplar_id, p.thumbnail) for p in self.points], facts)
+        return render(self)
 
 
 class MapCollector:
