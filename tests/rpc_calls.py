@@ -1,5 +1,8 @@
-"""Requests about a support set of two exemplars, and their answers or refusals."""
+"""Requests about small support sets, and their answers, refusals and traces in the metrics."""
 
+import asyncio
+import re
+import urllib.request
 from operator import attrgetter
 
 import grpc
@@ -21,6 +24,7 @@ METHODS = {
     embedding.EmbedRequest: "embedding.Embed",
     classification.ClassifyRequest: "classification.Classify",
     maps.ComputeMapRequest: "maps.ComputeMap",
+    maps.PlaceOnMapRequest: "maps.PlaceOnMap",
     sets.CreateSupportSetRequest: "sets.CreateSupportSet",
     sets.GetSupportSetRequest: "sets.GetSupportSet",
     sets.ListSupportSetsRequest: "sets.ListSupportSets",
@@ -29,6 +33,9 @@ METHODS = {
     sets.RemoveExemplarsRequest: "sets.RemoveExemplars",
     sets.ListExemplarsRequest: "sets.ListExemplars",
 }
+
+PATIENCE_SECONDS = 60
+CANCELLED = 'exemplar_call_seconds_count{{code="CANCELLED",method="exemplar.v1.{}"}}'
 
 
 def classify(support_set="set", queries=QUERIES, **options):
@@ -70,6 +77,28 @@ async def prepare(server):
     for name in ("set", "empty"):
         await ask(server, sets.CreateSupportSetRequest(name=name))
     await ask(server, add())
+
+
+async def taught(server, images, label="", **options):
+    """A support set of these images; number n is exemplar and label n."""
+    await ask(server, sets.CreateSupportSetRequest(name="set"), **options)
+    new = [
+        sets.NewExemplar(label=f"{label}{n}", image=image, exemplar_id=f"{n}")
+        for n, image in enumerate(images)
+    ]
+    await ask(server, add(exemplars=new), **options)
+
+
+async def metric(server, name):
+    url = f"http://{server.metrics_address}/metrics"
+    text = await asyncio.to_thread(lambda: urllib.request.urlopen(url).read().decode())
+    return float(re.search(rf"^{re.escape(name)} (\S+)$", text, re.MULTILINE)[1])
+
+
+async def metric_reaches(server, name, value):
+    async with asyncio.timeout(PATIENCE_SECONDS):
+        while await metric(server, name) != value:
+            pass
 
 
 async def goes_on(server):

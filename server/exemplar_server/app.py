@@ -149,7 +149,10 @@ async def _build(settings: Settings, stack: AsyncExitStack) -> Service:
     cache = SnapshotCache(store, FlatIndex, settings.index_bytes)
     thumbnails = Thumbnails(store, partial(images.thumbnail, limits=limits))
     support_sets = SupportSets(store, cache, [embedder], thumbnails)
-    maps = Maps(TsneProcesses(settings.map_workers), thumbnails, settings.map_points)
+    map_maker = TsneProcesses(settings.map_workers, metrics.map_seconds.observe)
+    maps = Maps(map_maker, thumbnails, settings.map_points)
+    metrics.watch("exemplar_maps_running", "Jobs that hold a worker.", lambda: map_maker.running)
+    metrics.watch("exemplar_maps_waiting", "Jobs without one yet.", lambda: map_maker.waiting)
     metrics.watch(
         "exemplar_admitted_images", "Images between arrival and answer.", lambda: admission.images
     )
@@ -205,7 +208,9 @@ def _register(
     classification_pb2_grpc.add_ClassificationServiceServicer_to_server(
         ClassificationServicer(sets, limits, metrics), server
     )
-    map_pb2_grpc.add_MapServiceServicer_to_server(MapServicer(sets, service.maps), server)
+    map_pb2_grpc.add_MapServiceServicer_to_server(
+        MapServicer(sets, service.maps, limits, metrics), server
+    )
     health_pb2_grpc.add_HealthServicer_to_server(healthy, server)
     if settings.reflection:
         names = (*SERVICES, health.SERVICE_NAME, reflection.SERVICE_NAME)

@@ -24,7 +24,7 @@ MODULES = [admin_pb2, classification_pb2, embedding_pb2, map_pb2, support_set_pb
 FILES = [module.DESCRIPTOR.name for module in MODULES]
 # What changes something that has a revision already, and what answers from one support set.
 CHANGES = ["AddExemplars", "DeleteSupportSet", "RemoveExemplars"]
-READS = ["Classify", "ComputeMap", "GetSupportSet", "ListExemplars"]
+READS = ["Classify", "ComputeMap", "GetSupportSet", "ListExemplars", "PlaceOnMap"]
 MUTATIONS = ["CreateSupportSet", *CHANGES]
 # Numbers of fields in descriptor.proto: the steps of a path to what a comment belongs to.
 FILE_MESSAGES, FILE_ENUMS, FILE_SERVICES = 4, 5, 6
@@ -103,7 +103,14 @@ def without_what_protoc_leaves_out(file):
 
 
 def test_every_method_is_sorted_into_what_it_does():
-    rest = {"Embed", "GetServerInfo", "ListBackbones", "ListSupportSets", "StreamClassify"}
+    rest = {
+        "ComputeMapOfItems",
+        "Embed",
+        "GetServerInfo",
+        "ListBackbones",
+        "ListSupportSets",
+        "StreamClassify",
+    }
     assert methods().keys() == {*MUTATIONS, *READS} | rest
 
 
@@ -118,7 +125,7 @@ def test_a_change_may_expect_a_revision_or_none(name):
     assert expected.has_presence  # else revision 0 and no expectation look alike
 
 
-@pytest.mark.parametrize("name", [*CHANGES, "Classify", "ListExemplars"])
+@pytest.mark.parametrize("name", [*CHANGES, "Classify", "ListExemplars", "PlaceOnMap"])
 def test_an_answer_tells_its_revision(name):
     assert field(methods()[name].output_type, "revision") is not None
 

@@ -37,9 +37,21 @@ NAMING_A_SET = {
     "ListExemplars": sets.ListExemplarsRequest(support_set="set", include_thumbnails=True),
     "Classify": questions("set"),
     "ComputeMap": maps.ComputeMapRequest(support_set="set"),
+    "PlaceOnMap": maps.PlaceOnMapRequest(
+        support_set="set",
+        points=[maps.PlacedExemplar(exemplar_id="a0")],
+        queries=questions("set").queries,
+    ),
     "StreamClassify": classification.StreamClassifyRequest(request=questions("set")),
 }
-NAMING_NONE = {"CreateSupportSet", "ListSupportSets", "GetServerInfo", "ListBackbones", "Embed"}
+NAMING_NONE = {
+    "ComputeMapOfItems",
+    "CreateSupportSet",
+    "ListSupportSets",
+    "GetServerInfo",
+    "ListBackbones",
+    "Embed",
+}
 
 
 def bearer(key, *more):

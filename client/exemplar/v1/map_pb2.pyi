@@ -283,7 +283,9 @@ class PlaceOnMapRequest(_message.Message):
     support_set: _builtins.str
     """The map's support set. Required."""
     perplexity: _builtins.float
-    """The map's perplexity, as its summary told it."""
+    """The map's perplexity, as its summary told it. 0: its points were laid on a line, and a query takes its
+    nearest exemplar's place.
+    """
     min_revision: _builtins.int
     """Answer from this revision or a later one. Default: 0, whatever this server has."""
     @_builtins.property
@@ -583,7 +585,8 @@ class MapSummary(_message.Message):
     """Kullback-Leibler divergence at the end."""
     trustworthiness: _builtins.float
     """How far points that are neighbors on the map are neighbors in the embedding space, in [0, 1], by 12
-    neighbors (Venna and Kaski 2001); of up to 2,000 points. Absent where t-SNE had nothing to work on.
+    neighbors (fewer among under 25 points; Venna and Kaski 2001); of up to 2,000 points that the seed
+    picks. Absent where t-SNE had nothing to work on.
     """
     label_agreement: _builtins.float
     """Share of the points whose 10 nearest on the map mostly have their label. Absent as above, and where

@@ -26,7 +26,8 @@ if _version_not_supported:
 
 
 class MapServiceStub(object):
-    """Draws maps: points in the plane whose neighbors are alike. One map a tenant at a time.
+    """Draws maps: points in the plane whose neighbors are alike. One call a tenant at a time: while one is under
+    way, another is refused (RESOURCE_EXHAUSTED) and may be tried again. Work has the lowest priority.
     """
 
     def __init__(self, channel):
@@ -53,7 +54,8 @@ class MapServiceStub(object):
 
 
 class MapServiceServicer(object):
-    """Draws maps: points in the plane whose neighbors are alike. One map a tenant at a time.
+    """Draws maps: points in the plane whose neighbors are alike. One call a tenant at a time: while one is under
+    way, another is refused (RESOURCE_EXHAUSTED) and may be tried again. Work has the lowest priority.
     """
 
     def ComputeMap(self, request, context):
@@ -73,7 +75,8 @@ class MapServiceServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def PlaceOnMap(self, request, context):
-        """Places queries on a map that ComputeMap made, without moving its points.
+        """Places queries on a map that ComputeMap made, without moving its points. Each place depends on its own
+        query only, and is the same every time.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -106,7 +109,8 @@ def add_MapServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class MapService(object):
-    """Draws maps: points in the plane whose neighbors are alike. One map a tenant at a time.
+    """Draws maps: points in the plane whose neighbors are alike. One call a tenant at a time: while one is under
+    way, another is refused (RESOURCE_EXHAUSTED) and may be tried again. Work has the lowest priority.
     """
 
     @staticmethod

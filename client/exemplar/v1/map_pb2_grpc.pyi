@@ -27,7 +27,9 @@ GRPC_GENERATED_VERSION: str
 GRPC_VERSION: str
 
 class MapServiceStub:
-    """Draws maps: points in the plane whose neighbors are alike. One map a tenant at a time."""
+    """Draws maps: points in the plane whose neighbors are alike. One call a tenant at a time: while one is under
+    way, another is refused (RESOURCE_EXHAUSTED) and may be tried again. Work has the lowest priority.
+    """
 
     @_typing.overload
     def __new__(cls, channel: _grpc.Channel) -> _Self: ...
@@ -42,11 +44,15 @@ class MapServiceStub:
     others items; the map begins when the caller has sent all.
     """
     PlaceOnMap: _grpc.UnaryUnaryMultiCallable[_map_pb2.PlaceOnMapRequest, _map_pb2.PlaceOnMapResponse]
-    """Places queries on a map that ComputeMap made, without moving its points."""
+    """Places queries on a map that ComputeMap made, without moving its points. Each place depends on its own
+    query only, and is the same every time.
+    """
 
 @_typing.type_check_only
 class MapServiceAsyncStub(MapServiceStub):
-    """Draws maps: points in the plane whose neighbors are alike. One map a tenant at a time."""
+    """Draws maps: points in the plane whose neighbors are alike. One call a tenant at a time: while one is under
+    way, another is refused (RESOURCE_EXHAUSTED) and may be tried again. Work has the lowest priority.
+    """
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     ComputeMap: _aio.UnaryStreamMultiCallable[_map_pb2.ComputeMapRequest, _map_pb2.ComputeMapResponse]  # type: ignore[assignment]
@@ -58,10 +64,14 @@ class MapServiceAsyncStub(MapServiceStub):
     others items; the map begins when the caller has sent all.
     """
     PlaceOnMap: _aio.UnaryUnaryMultiCallable[_map_pb2.PlaceOnMapRequest, _map_pb2.PlaceOnMapResponse]  # type: ignore[assignment]
-    """Places queries on a map that ComputeMap made, without moving its points."""
+    """Places queries on a map that ComputeMap made, without moving its points. Each place depends on its own
+    query only, and is the same every time.
+    """
 
 class MapServiceServicer(metaclass=_abc_1.ABCMeta):
-    """Draws maps: points in the plane whose neighbors are alike. One map a tenant at a time."""
+    """Draws maps: points in the plane whose neighbors are alike. One call a tenant at a time: while one is under
+    way, another is refused (RESOURCE_EXHAUSTED) and may be tried again. Work has the lowest priority.
+    """
 
     @_abc_1.abstractmethod
     def ComputeMap(
@@ -89,6 +99,8 @@ class MapServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _map_pb2.PlaceOnMapRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_map_pb2.PlaceOnMapResponse, _abc.Awaitable[_map_pb2.PlaceOnMapResponse]]:
-        """Places queries on a map that ComputeMap made, without moving its points."""
+        """Places queries on a map that ComputeMap made, without moving its points. Each place depends on its own
+        query only, and is the same every time.
+        """
 
 def add_MapServiceServicer_to_server(servicer: MapServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -31,17 +31,23 @@ class Labelled:
 
 
 async def embed_contents(
-    embedder: Embedder, tenant: str, contents: Sequence[Content], deadline: float, field: str
+    embedder: Embedder,
+    tenant: str,
+    contents: Sequence[Content],
+    deadline: float,
+    field: str,
+    *,
+    first: int = 0,
 ) -> Embeddings:
     """One embedding or error an item, in order; images go to the model together.
 
-    Errors name the item by its place in `field`, the request's list.
+    Errors name the item by its place in `field`, the caller's list, where these start at `first`.
     """
     images = [content for content in contents if isinstance(content, bytes)]
     embedded = await embedder.embed(tenant, images, deadline)
     from_images = iter(embedded.items)
     items: list[NDArray[np.float32] | ExemplarError] = []
-    for number, content in enumerate(contents):
+    for number, content in enumerate(contents, first):
         if isinstance(content, bytes):
             items.append(_located(f"{field}[{number}].image", next(from_images)))
         elif isinstance(content, Vector):

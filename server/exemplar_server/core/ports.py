@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Sequence
+    from collections.abc import AsyncGenerator, Sequence
 
     import numpy as np
     from numpy.typing import NDArray
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
         RequestKey,
         SupportSet,
     )
-    from exemplar_server.core.maps import MapFrame, MapOptions
+    from exemplar_server.core.maps import Layout, MapFrame, MapOptions
 
 
 class Session(Protocol):
@@ -137,7 +137,23 @@ class MapMaker(Protocol):
     """Lays embeddings out in the plane, outside this process."""
 
     def compute(
-        self, embeddings_ND: NDArray[np.float32], options: MapOptions
-    ) -> AsyncIterator[MapFrame]:
-        """Progress frames, the last one with the points. Closing the iterator stops the work."""
+        self,
+        embeddings_ND: NDArray[np.float32],
+        codes_N: NDArray[np.int32],
+        options: MapOptions,
+    ) -> AsyncGenerator[MapFrame | Layout]:
+        """Progress frames, then the layout. Closing the iterator stops the work.
+
+        `codes_N` numbers the labels, -1 for none.
+        """
+        ...
+
+    async def place(
+        self,
+        embeddings_ND: NDArray[np.float32],
+        points_N2: NDArray[np.float32],
+        queries_QD: NDArray[np.float32],
+        perplexity: float,
+    ) -> NDArray[np.float32]:
+        """A place (Q, 2) for each query among points that stay. Cancelling it stops the work."""
         ...

@@ -1,16 +1,19 @@
-"""Small pictures of kept images."""
+"""Small pictures of images: those that a store keeps, and those that a caller sent."""
 
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from exemplar_server.errors import ExemplarError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
+    from exemplar_server.core.contents import Content
     from exemplar_server.core.ports import Store
+
+Key = TypeVar("Key", str, int)
 
 # Of up to 10 MiB each, and a second's work: what one call may hold, and others wait for.
 IMAGES_AT_ONCE = 8
@@ -28,6 +31,17 @@ class Thumbnails:
         self._make = make
         self._turn = asyncio.Lock()
 
+    async def of_contents(self, contents: Sequence[Content]) -> list[bytes]:
+        """One thumbnail an item, in order; empty where it is no readable image."""
+        images = [content if isinstance(content, bytes) else b"" for content in contents]
+        made: list[bytes] = []
+        for start in range(0, len(images), IMAGES_AT_ONCE):
+            async with self._turn:
+                chunk = dict(enumerate(images[start : start + IMAGES_AT_ONCE]))
+                thumbnails = await asyncio.to_thread(self._make_all, chunk)
+            made += [thumbnails.get(number, b"") for number in chunk]
+        return made
+
     async def of(self, incarnation: str, exemplar_ids: Sequence[str]) -> dict[str, bytes]:
         """Thumbnails by exemplar id; an image that is not kept or not readable is left out."""
         made: dict[str, bytes] = {}
@@ -38,11 +52,11 @@ class Thumbnails:
                 made |= await asyncio.to_thread(self._make_all, images)
         return made
 
-    def _make_all(self, images: Mapping[str, bytes]) -> dict[str, bytes]:
-        made: dict[str, bytes] = {}
-        for exemplar_id, image in images.items():
+    def _make_all(self, images: Mapping[Key, bytes]) -> dict[Key, bytes]:
+        made: dict[Key, bytes] = {}
+        for key, image in images.items():
             try:
-                made[exemplar_id] = self._make(image)
+                made[key] = self._make(image)
             except ExemplarError:
                 continue
         return made

@@ -7,10 +7,8 @@ from typing import TYPE_CHECKING
 from exemplar.v1 import admin_pb2 as admin
 from exemplar.v1 import classification_pb2 as classification
 from exemplar.v1 import embedding_pb2 as embedding
-from exemplar.v1 import map_pb2 as maps
 from exemplar.v1 import support_set_pb2 as support_set
 from exemplar_server.core import heads
-from exemplar_server.core.maps import MapFrame, MapSummary
 from exemplar_server.edge import status
 from exemplar_server.errors import ExemplarError
 
@@ -24,7 +22,6 @@ if TYPE_CHECKING:
     from exemplar_server.core.embedder import Backbone, Embeddings, Timings
     from exemplar_server.core.exemplars import Change, Exemplar, ItemResult, Page, SupportSet
     from exemplar_server.core.limits import Limits
-    from exemplar_server.core.maps import MapEvent
     from exemplar_server.core.support_sets import Added, Classified, Listed
 
 MOST_SCORES = 100  # a prototype of each of 100,000 labels would not fit into a message
@@ -150,34 +147,6 @@ def classify_response(classified: Classified, head: str) -> classification.Class
         fingerprint=classified.support_set.fingerprint,
         head=HEADS[head],
         timings=_timings(classified.timings),
-    )
-
-
-def map_event(event: MapEvent) -> maps.ComputeMapResponse:
-    if isinstance(event, MapFrame):
-        return maps.ComputeMapResponse(progress=_map_progress(event))
-    if isinstance(event, MapSummary):
-        return maps.ComputeMapResponse(summary=_map_summary(event))
-    points = [maps.MapPoint(**vars(point)) for point in event]
-    return maps.ComputeMapResponse(points=maps.MapPoints(points=points))
-
-
-def _map_progress(frame: MapFrame) -> maps.MapProgress:
-    return maps.MapProgress(
-        phase=maps.MapPhase.Value(f"MAP_PHASE_{frame.phase}"),
-        iteration=frame.iteration,
-        total_iterations=frame.total_iterations,
-        kl_divergence=frame.kl_divergence,
-    )
-
-
-def _map_summary(summary: MapSummary) -> maps.MapSummary:
-    return maps.MapSummary(
-        revision=summary.support_set.revision,
-        fingerprint=summary.support_set.fingerprint,
-        point_count=summary.support_set.exemplar_count,
-        perplexity=summary.perplexity,
-        kl_divergence=summary.kl_divergence,
     )
 
 

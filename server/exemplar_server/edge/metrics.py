@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 # gRFC A66's latency buckets, in seconds, thinned to those that matter here.
 SECONDS = (0.001, 0.002, 0.004, 0.008, 0.016, 0.032, 0.065, 0.13, 0.25, 0.5, 1, 2, 5, 10, 30)
+JOB_SECONDS = (1, 2, 5, 10, 20, 40, 80, 160, 320, 640)
 BATCHES = (1, 2, 4, 8, 16, 32, 64)
 # How often the metrics port looks whether it shall stop: socketserver's own 0.5 delays every stop.
 POLL_SECONDS = 0.05
@@ -54,6 +55,12 @@ class Metrics:
             "exemplar_micro_batch_images",
             "Images a model run.",
             buckets=BATCHES,
+            registry=self.registry,
+        )
+        self.map_seconds = Histogram(
+            "exemplar_map_seconds",
+            "Time that a map or a placement held a worker, also where it was cancelled.",
+            buckets=JOB_SECONDS,
             registry=self.registry,
         )
         self.info = Gauge(

@@ -6,7 +6,6 @@ Messages name the field, the expectation and the value.
 from __future__ import annotations
 
 import hashlib
-import math
 from typing import TYPE_CHECKING, TypeVar
 
 from exemplar.v1 import classification_pb2 as classification
@@ -15,7 +14,6 @@ from exemplar_server.core import heads
 from exemplar_server.core.classify import ClassifyOptions
 from exemplar_server.core.contents import Labelled
 from exemplar_server.core.exemplars import Listing, RequestKey
-from exemplar_server.core.maps import MapOptions
 from exemplar_server.edge.checks import (
     check_count,
     check_label,
@@ -31,7 +29,6 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from exemplar.v1 import embedding_pb2 as embedding
-    from exemplar.v1 import map_pb2 as maps
     from exemplar_server.core.contents import Content
     from exemplar_server.core.limits import Limits
 
@@ -44,7 +41,6 @@ MAX_PAGE = 1000
 DEFAULT_PAGE = 100
 MAX_REQUEST_ID = 64
 MAX_TEMPERATURE = 100.0
-MAX_ITERATIONS = 2000
 
 Mutation = (
     support_set.CreateSupportSetRequest
@@ -138,15 +134,6 @@ def classify_options(request: classification.ClassifyRequest, limits: Limits) ->
         known = ", ".join(classification.Head.keys())
         raise InvalidInputError(f"head: expected one of {known}, got {request.head}")
     return ClassifyOptions(k, HEADS[request.head], temperature, request.include_neighbors)
-
-
-def map_options(request: maps.ComputeMapRequest) -> MapOptions:
-    default = MapOptions()
-    perplexity = request.perplexity if request.HasField("perplexity") else default.perplexity
-    check_positive("perplexity", perplexity, math.inf)
-    iterations = request.iterations if request.HasField("iterations") else default.iterations
-    check_range("iterations", iterations, 1, MAX_ITERATIONS)
-    return MapOptions(perplexity, request.seed, iterations)
 
 
 def page_size(size: int) -> int:

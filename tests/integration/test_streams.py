@@ -1,9 +1,6 @@
 """Streams of answers: in order, no faster than they are taken, and gone with their caller."""
 
 import asyncio
-import re
-import signal
-import urllib.request
 
 import grpc
 import pytest
@@ -11,30 +8,15 @@ import pytest
 from exemplar.v1 import admin_pb2 as admin
 from exemplar.v1 import classification_pb2 as classification
 from exemplar.v1 import embedding_pb2 as embedding
-from exemplar.v1 import map_pb2 as maps
-from exemplar.v1 import support_set_pb2 as sets
-from exemplar_server.backends import tsne
 from exemplar_server.edge.streams import IN_WORK
 from pictures import png
-from rpc_calls import add, ask, classify
+from rpc_calls import CANCELLED, classify, metric, metric_reaches, taught
 
 # Far more than fit into HTTP/2's windows: requests of 200 KB, answers of 100 KB.
 MANY = 200
 LARGE_REQUEST, LONG_NAME = bytes(200_000), 120 * "x"
-CANCELLED = 'exemplar_call_seconds_count{{code="CANCELLED",method="exemplar.v1.{}"}}'
 # Enough for whatever can go on to do so: each passes the server's event loop.
 ROUND_TRIPS = 100
-PATIENCE_SECONDS = 60
-
-
-async def taught(server, images, label=""):
-    """A support set of these images; number n is exemplar and label n."""
-    await ask(server, sets.CreateSupportSetRequest(name="set"))
-    new = [
-        sets.NewExemplar(label=f"{label}{n}", image=image, exemplar_id=f"{n}")
-        for n, image in enumerate(images)
-    ]
-    await ask(server, add(exemplars=new))
 
 
 def question(*images, **options):
@@ -42,21 +24,6 @@ def question(*images, **options):
     queries = [classification.Query(image=image) for image in images]
     asked = classify(**{"queries": queries, "k": 1} | options)
     return classification.StreamClassifyRequest(request=asked)
-
-
-async def metric(server, name):
-    url = f"http://{server.metrics_address}/metrics"
-    text = await asyncio.to_thread(lambda: urllib.request.urlopen(url).read().decode())
-    return float(re.search(rf"^{re.escape(name)} (\S+)$", text, re.MULTILINE)[1])
-
-
-async def metric_reaches(server, name, value):
-    async with asyncio.timeout(PATIENCE_SECONDS):
-        while await metric(server, name) != value:
-            pass
-
-
-# Streams
 
 
 async def test_answers_come_in_the_order_of_the_requests(server):
@@ -169,82 +136,3 @@ async def test_a_client_that_leaves_without_reading_leaves_nothing_behind(unread
     )
     running = [task.get_coro().__qualname__ for task in asyncio.all_tasks()]
     assert [name for name in running if "in_order" in name or "Classify" in name] == []
-
-
-# Maps
-
-
-async def drawn(server, **options):
-    """The events of a map by kind: progress, points, the summary."""
-    events = await ask(server, maps.ComputeMapRequest(support_set="set", **options))
-    kinds = [event.WhichOneof("event") for event in events]
-    assert kinds == sorted(kinds, key=["progress", "points", "summary"].index)
-    progress = [e.progress for e in events if e.HasField("progress")]
-    points = [point for e in events for point in e.points.points]
-    return progress, points, events[-1].summary
-
-
-def places(points):
-    return {(point.x, point.y) for point in points}
-
-
-@pytest.mark.parametrize(("count", "perplexity"), [(1, 0), (2, 0), (3, 0), (4, 1)])
-async def test_a_map_of_few_points_shows_each_in_its_own_place(server, count, perplexity):
-    await taught(server, [png(n) for n in range(count)])
-    _, points, summary = await drawn(server)
-    assert {(p.exemplar_id, p.label) for p in points} == {(f"{n}", f"{n}") for n in range(count)}
-    assert len(places(points)) == count
-    assert (summary.point_count, summary.perplexity, summary.revision) == (count, perplexity, 2)
-
-
-async def test_a_map_of_equal_points_shows_each_in_its_own_place(server):
-    await taught(server, [png(0)] * 30)
-    progress, points, summary = await drawn(server)
-    assert [p.phase for p in progress] == [maps.MAP_PHASE_DELIVERY]
-    assert (len(places(points)), summary.perplexity) == (30, 0)
-
-
-async def test_a_map_tells_its_progress_then_its_points_then_how_it_was_made(server):
-    await taught(server, [png(n) for n in range(13)])
-    progress, points, summary = await drawn(server, iterations=50, include_thumbnails=True)
-    iterations = [p.iteration for p in progress]
-    assert iterations == sorted(iterations)
-    assert {p.total_iterations for p in progress} == {300}
-    phases = [maps.MAP_PHASE_EARLY_EXAGGERATION, maps.MAP_PHASE_OPTIMIZATION]
-    assert list(dict.fromkeys(p.phase for p in progress)) == [*phases, maps.MAP_PHASE_DELIVERY]
-    assert len(places(points)) == summary.point_count == 13
-    assert all(p.thumbnail.startswith(b"\xff\xd8\xff") for p in points)
-    assert (summary.perplexity, summary.kl_divergence > 0) == (4, True)  # (13 - 1) / 3, not 30
-
-
-async def test_a_map_is_answered_without_thumbnails_unless_asked_for(server):
-    await taught(server, [png(0)])
-    assert [p.thumbnail for p in (await drawn(server))[1]] == [b""]
-
-
-@pytest.fixture
-def processes(monkeypatch):
-    """The processes that were started to compute maps."""
-    started, start = [], asyncio.create_subprocess_exec
-
-    async def recorded(*arguments, **options):
-        started.append(await start(*arguments, **options))
-        return started[-1]
-
-    monkeypatch.setattr(tsne.asyncio, "create_subprocess_exec", recorded)
-    return started
-
-
-async def test_a_cancelled_map_frees_its_worker_for_the_one_that_waits(server, processes):
-    await taught(server, [png(n) for n in range(40)])
-    first = server.maps.ComputeMap(maps.ComputeMapRequest(support_set="set", iterations=2000))
-    await first.read()
-    second = server.maps.ComputeMap(maps.ComputeMapRequest(support_set="set", iterations=1))
-    assert (await second.read()).progress.phase == maps.MAP_PHASE_QUEUED
-    first.cancel()
-    last = None
-    while (event := await second.read()) is not grpc.aio.EOF:
-        last = event
-    assert last.summary.point_count == 40
-    assert processes[0].returncode == -signal.SIGKILL
-    assert await metric(server, CANCELLED.format("MapService/ComputeMap")) == 1
