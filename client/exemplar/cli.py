@@ -17,7 +17,7 @@ from exemplar.cli_files import image_paths, labelled_files
 from exemplar.client import Client
 from exemplar.embedding import ItemError
 from exemplar.errors import ExemplarError, NotFoundError
-from exemplar.map_result import MapProgress
+from exemplar.map_result import MapProgress, saver_for
 from exemplar.npy import write_npy
 
 # What shells report for a program that Ctrl-C ended: 128 + SIGINT.
@@ -116,6 +116,7 @@ def _embed(client: Client, options: argparse.Namespace) -> int:
 
 
 def _map(client: Client, options: argparse.Namespace) -> int:
+    save = saver_for(options.out)
     result = client.compute_map(
         options.support_set,
         perplexity=options.perplexity,
@@ -126,7 +127,7 @@ def _map(client: Client, options: argparse.Namespace) -> int:
     )
     if sys.stderr.isatty():
         print(file=sys.stderr)
-    result.save_html(options.out)
+    save(result, options.out)
     print(f"{options.out}: {len(result.points)} points, revision {result.revision}")
     return 0
 
@@ -235,10 +236,12 @@ def _add_image_commands(commands: Subparsers) -> None:
 
 
 def _add_map_command(commands: Subparsers) -> None:
-    draw = commands.add_parser("map", help="draw a support set as a page to look at")
+    draw = commands.add_parser("map", help="draw a support set as a page or a picture")
     draw.set_defaults(command=_map)
     draw.add_argument("support_set", metavar="SET")
-    draw.add_argument("--out", type=Path, default=Path("map.html"), metavar="FILE.html")
+    draw.add_argument(
+        "--out", type=Path, default=Path("map.html"), metavar="FILE", help=".html or .png"
+    )
     draw.add_argument("--perplexity", type=float)
     draw.add_argument("--iterations", type=int)
     draw.add_argument("--seed", type=int, default=0)

@@ -23,7 +23,7 @@ _START_OF_SCAN = b"\xff\xda"
 
 
 def render(result: MapResult) -> str:
-    labels = sorted({p.label for p in result.points} | {q.label for q in result.queries if q.label})
+    labels = result.labels
     looks = {
         "labels": labels,
         "light": colors(labels, LIGHT),

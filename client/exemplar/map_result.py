@@ -10,8 +10,9 @@ from typing import Literal
 
 from exemplar.answers import Answer
 from exemplar.enums import enum_name
-from exemplar.errors import ServerError
+from exemplar.errors import FailedPreconditionError, InvalidArgumentError, ServerError
 from exemplar.map_page import render
+from exemplar.page import frame
 from exemplar.v1 import map_pb2
 
 _Measure = Literal["trustworthiness", "label_agreement", "embedding_label_agreement"]
@@ -102,12 +103,55 @@ class MapResult:
         """This map with these exemplars marked; ids that are not on it are passed over."""
         return replace(self, suspects=dict(suspects))
 
+    @property
+    def labels(self) -> list[str]:
+        """Of exemplars and queries, sorted; "" is the label of things that have none."""
+        answered = {query.label for query in self.queries if query.label}
+        return sorted({point.label for point in self.points} | answered)
+
     def save_html(self, path: str | os.PathLike[str]) -> None:
         """One page that needs no network."""
         Path(path).write_text(self.to_html(), encoding="utf-8")
 
     def to_html(self) -> str:
         return render(self)
+
+    def _repr_html_(self) -> str:
+        """The page in a frame, for notebooks."""
+        return frame(self.to_html())
+
+    def save_png(self, path: str | os.PathLike[str]) -> None:
+        """A picture for reports.
+
+        Raises:
+            FailedPreconditionError: the extra "pictures" is not installed.
+        """
+        _picture_saver()(self, path)
+
+
+_Saver = Callable[[MapResult, str | os.PathLike[str]], None]
+
+
+def saver_for(path: Path) -> _Saver:
+    """What saves a map there: a page or a picture, by the suffix.
+
+    Raises before there is a map to save, which may take minutes, as the saving would.
+    """
+    if path.suffix.lower() == ".png":
+        return _picture_saver()
+    if path.suffix.lower() in {".html", ".htm"}:
+        return MapResult.save_html
+    raise InvalidArgumentError(f"--out: expected FILE.html or FILE.png, got {str(path)!r}")
+
+
+def _picture_saver() -> _Saver:
+    try:
+        from exemplar.map_picture import save  # noqa: PLC0415 - an extra
+    except ModuleNotFoundError as error:
+        package = str(error.name).partition(".")[0]
+        advice = f"{package} is missing: pip install 'exemplar[pictures]'"
+        raise FailedPreconditionError(advice) from error
+    return save
 
 
 class MapCollector:

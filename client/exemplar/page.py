@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable
+from html import escape
 from importlib.resources import files
 
 
@@ -23,3 +24,9 @@ def script_json(data: object) -> str:
     """JSON that cannot end the script element around it, nor start another or a comment."""
     text = json.dumps(data, separators=(",", ":"), allow_nan=False)
     return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
+
+
+def frame(page: str) -> str:
+    """An element that shows a page in another, such as a notebook's; it may only run its script."""
+    look = "width: 100%; height: 640px; border: 0"
+    return f'<iframe sandbox="allow-scripts" style="{look}" srcdoc="{escape(page)}"></iframe>'

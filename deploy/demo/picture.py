@@ -1,4 +1,4 @@
-"""A map drawn with its own thumbnails. The only file that imports matplotlib.
+"""A map drawn with its own thumbnails. The only file of the demo that imports matplotlib.
 
 Shapes: N points with 2 coordinates, H, W, C of a thumbnail.
 """

@@ -25,6 +25,7 @@ sys.exit(main())
             "numpy",
             "training",
         ),
+        ("exemplar map inspection --out map.png", "exemplar.cli", "matplotlib", "pictures"),
     ],
 )
 def test_a_command_without_its_extra_names_it(command, module, missing, extra, tmp_path):

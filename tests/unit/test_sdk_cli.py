@@ -111,6 +111,21 @@ def test_a_map_is_written_as_a_page(run, folder, tmp_path):
     assert "inspection" in (tmp_path / "map.html").read_text(encoding="utf-8")
 
 
+def test_a_map_is_written_as_a_picture(run, folder, tmp_path):
+    run("add", "inspection", folder)
+    code, out, err = run("map", "inspection", "--out", tmp_path / "map.PNG")
+    assert (code, err) == (0, "")
+    assert out == f"{tmp_path / 'map.PNG'}: 3 points, revision 2\n"
+    assert (tmp_path / "map.PNG").read_bytes().startswith(b"\x89PNG")
+
+
+def test_a_map_is_not_written_as_anything_else(run, folder, tmp_path):
+    run("add", "inspection", folder)
+    code, out, err = run("map", "inspection", "--out", tmp_path / "map.jpg")
+    assert (code, out) == (1, "")
+    assert err == f"exemplar: --out: expected FILE.html or FILE.png, got '{tmp_path / 'map.jpg'}'\n"
+
+
 def test_support_sets_are_created_listed_shown_and_deleted(run, folder):
     assert run("sets", "create", "inspection")[0] == 0
     run("add", "inspection", folder)
