@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable
+from collections.abc import AsyncIterable, AsyncIterator, Iterable
 from functools import partial
 from types import TracebackType
 from typing import Self
 
 from exemplar import adding_plan, inference_plans, support_set_plans
 from exemplar.adding_plan import AddOptions
+from exemplar.aio_maps import AsyncMapMethods
 from exemplar.answers import (
     AddResult,
     Answer,
@@ -26,13 +27,12 @@ from exemplar.channel import connection
 from exemplar.embedding import Embedding
 from exemplar.images import Image, ImageFile, Labelled
 from exemplar.inference_plans import ClassifyOptions
-from exemplar.map_result import MapProgress, MapResult
 from exemplar.memory import Memory, known_limits, server_info
 from exemplar.stream import ClassifyStream, Request
-from exemplar.v1 import map_pb2, support_set_pb2
+from exemplar.v1 import support_set_pb2
 
 
-class AsyncClient:
+class AsyncClient(AsyncMapMethods):
     """As Client, method by method. Make it and use it in one event loop."""
 
     def __init__(
@@ -209,30 +209,6 @@ class AsyncClient:
             yield answer
         if stream.failure:
             raise stream.failure
-
-    async def compute_map(
-        self,
-        support_set: str,
-        *,
-        perplexity: float | None = None,
-        seed: int = 0,
-        iterations: int | None = None,
-        thumbnails: bool = False,
-        min_revision: int | None = None,
-        on_progress: Callable[[MapProgress], object] | None = None,
-        timeout_seconds: float = 600.0,
-    ) -> MapResult:
-        request = map_pb2.ComputeMapRequest(
-            support_set=support_set,
-            perplexity=perplexity,
-            seed=seed,
-            iterations=iterations,
-            min_revision=self._memory.wanted_revision(support_set, min_revision),
-            include_thumbnails=thumbnails,
-        )
-        return await self._driver.run(
-            inference_plans.compute_map(self._memory, request, on_progress, timeout_seconds)
-        )
 
 
 async def _requests(

@@ -21,6 +21,7 @@ from exemplar.calls import (
     Plan,
     Step,
     StreamingCall,
+    UploadingCall,
     Work,
 )
 from exemplar.channel import Connection, channel_options
@@ -95,7 +96,7 @@ class AsyncDriver:
                 step.take(await self._response(step))
             case Calls(calls):
                 await self._perform_calls(calls)
-            case StreamingCall():
+            case StreamingCall() | UploadingCall():
                 await self._perform_streaming(step)
             case Pause(seconds):
                 await asyncio.sleep(seconds)
@@ -132,13 +133,17 @@ class AsyncDriver:
             for _, task in window:
                 task.cancel()
 
-    async def _perform_streaming(self, call: StreamingCall[Any, Any]) -> None:
-        method = self._channel.unary_stream(
+    async def _perform_streaming(
+        self, call: StreamingCall[Any, Any] | UploadingCall[Any, Any]
+    ) -> None:
+        is_upload = isinstance(call, UploadingCall)
+        method = (self._channel.stream_stream if is_upload else self._channel.unary_stream)(
             call.method.path,
             call.method.request_type.SerializeToString,
             call.method.response_type.FromString,
         )
-        responses = method(call.request, timeout=call.timeout_seconds, metadata=self._metadata)
+        sent = _read(call.requests) if isinstance(call, UploadingCall) else call.request
+        responses = method(sent, timeout=call.timeout_seconds, metadata=self._metadata)
         try:
             async for response in responses:
                 call.take(response)
@@ -156,6 +161,12 @@ class AsyncDriver:
 
 async def _finish(call: Call[Any, Any], task: asyncio.Task[Any]) -> None:
     call.take(await task)
+
+
+async def _read(requests: Iterator[Any]) -> AsyncIterator[Any]:
+    # In a thread, because the next request may read its images from files.
+    while (request := await asyncio.to_thread(next, requests, None)) is not None:
+        yield request
 
 
 def _open(connection: Connection) -> grpc.aio.Channel:

@@ -63,6 +63,19 @@ class StreamingCall(Generic[RequestT, ResponseT]):
 
 
 @dataclass(frozen=True)
+class UploadingCall(Generic[RequestT, ResponseT]):
+    """One call with many requests and many responses, all of them taken.
+
+    The iterator is advanced as the server takes its requests. It may block, and must not raise.
+    """
+
+    method: Method[RequestT, ResponseT]
+    requests: Iterator[RequestT]
+    take: Callable[[ResponseT], object]
+    timeout_seconds: float
+
+
+@dataclass(frozen=True)
 class Pause:
     seconds: float
 
@@ -74,7 +87,7 @@ class Work:
     function: Callable[[], object]
 
 
-Step = Call[Any, Any] | Calls | StreamingCall[Any, Any] | Pause | Work
+Step = Call[Any, Any] | Calls | StreamingCall[Any, Any] | UploadingCall[Any, Any] | Pause | Work
 Plan = Generator[Step, None, T]
 
 
@@ -123,6 +136,14 @@ STREAM_CLASSIFY = Method(
 )
 COMPUTE_MAP = Method(
     _V1 + "MapService/ComputeMap", map_pb2.ComputeMapRequest, map_pb2.ComputeMapResponse
+)
+COMPUTE_MAP_OF_ITEMS = Method(
+    _V1 + "MapService/ComputeMapOfItems",
+    map_pb2.ComputeMapOfItemsRequest,
+    map_pb2.ComputeMapOfItemsResponse,
+)
+PLACE_ON_MAP = Method(
+    _V1 + "MapService/PlaceOnMap", map_pb2.PlaceOnMapRequest, map_pb2.PlaceOnMapResponse
 )
 CREATE_SUPPORT_SET = Method(
     _V1 + "SupportSetService/CreateSupportSet",

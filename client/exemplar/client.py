@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from functools import partial
 from types import TracebackType
 from typing import Self
@@ -21,17 +21,17 @@ from exemplar.answers import (
     SupportSet,
 )
 from exemplar.channel import connection
+from exemplar.client_maps import MapMethods
 from exemplar.embedding import Embedding
 from exemplar.images import Image, ImageFile, Labelled
 from exemplar.inference_plans import ClassifyOptions
-from exemplar.map_result import MapProgress, MapResult
 from exemplar.memory import Memory, known_limits, server_info
 from exemplar.stream import ClassifyStream, Request
 from exemplar.sync_driver import SyncDriver
-from exemplar.v1 import map_pb2, support_set_pb2
+from exemplar.v1 import support_set_pb2
 
 
-class Client:
+class Client(MapMethods):
     """A connection to one Exemplar server, or to all that its name resolves to.
 
     Any thread may use it, several at once. Calls are retried while the server is unavailable or
@@ -248,31 +248,6 @@ class Client:
         yield from self._driver.stream(stream, _requests(stream, queries), timeout_seconds)
         if stream.failure:
             raise stream.failure
-
-    def compute_map(
-        self,
-        support_set: str,
-        *,
-        perplexity: float | None = None,
-        seed: int = 0,
-        iterations: int | None = None,
-        thumbnails: bool = False,
-        min_revision: int | None = None,
-        on_progress: Callable[[MapProgress], object] | None = None,
-        timeout_seconds: float = 600.0,
-    ) -> MapResult:
-        """A t-SNE map. An `on_progress` that raises stops the work, here and on the server."""
-        request = map_pb2.ComputeMapRequest(
-            support_set=support_set,
-            perplexity=perplexity,
-            seed=seed,
-            iterations=iterations,
-            min_revision=self._memory.wanted_revision(support_set, min_revision),
-            include_thumbnails=thumbnails,
-        )
-        return self._driver.run(
-            inference_plans.compute_map(self._memory, request, on_progress, timeout_seconds)
-        )
 
 
 def _requests(stream: ClassifyStream, queries: Iterable[Image]) -> Iterator[Request]:

@@ -63,9 +63,14 @@ def cut(slots: Iterable[T | ItemError], cutter: Cutter[T]) -> Iterator[list[T | 
 
 
 def cutter_for(
-    limits: Limits, size_of: Callable[[T], int], most_count: int | None = None
+    limits: Limits,
+    size_of: Callable[[T], int],
+    most_count: int | None = None,
+    *,
+    reserved_bytes: int = 0,
 ) -> Cutter[T]:
-    most_bytes = min(limits.message_bytes, CHANNEL_BYTES) - HEADROOM_BYTES
+    """`reserved_bytes`: what each request holds beside its items, if that is more than a little."""
+    most_bytes = min(limits.message_bytes, CHANNEL_BYTES) - HEADROOM_BYTES - reserved_bytes
     return Cutter(
         size_of, most_bytes, min(most_count or limits.images_per_request, limits.images_per_request)
     )

@@ -14,7 +14,7 @@ from typing import BinaryIO
 
 from exemplar.answers import Limits
 from exemplar.embedding import Embedding, ItemError, embedding_to_pb
-from exemplar.v1 import classification_pb2, support_set_pb2
+from exemplar.v1 import classification_pb2, map_pb2, support_set_pb2
 from exemplar.v1.embedding_pb2 import Embedding as EmbeddingPb
 
 # A file's bytes, its path, an open binary file, or an embedding in place of an image.
@@ -33,6 +33,9 @@ class NewExemplar:
 
 
 Labelled = NewExemplar | tuple[str, Image]
+Drawable = Image | Labelled  # on a map, where labels are optional
+
+_ID_CHARACTERS = 128  # of a map's item
 
 
 def queries(
@@ -65,6 +68,33 @@ def new_exemplars(
     for index, exemplar in enumerate(exemplars):
         named = exemplar if isinstance(exemplar, NewExemplar) else NewExemplar(*exemplar)
         yield _new_exemplar(named, limits, f"exemplars[{index}]")
+
+
+def map_items(items: Iterable[Drawable], limits: Limits) -> Iterator[map_pb2.MapItem | ItemError]:
+    """Those without an id are named by their file, or else by their position."""
+    _refuse_single(items, "items")
+    for index, item in enumerate(items):
+        yield _map_item(_drawn(item), limits, index)
+
+
+def _drawn(item: Drawable) -> NewExemplar:
+    if isinstance(item, NewExemplar):
+        return item
+    return NewExemplar(*item) if isinstance(item, tuple) else NewExemplar("", item)
+
+
+def _map_item(item: NewExemplar, limits: Limits, index: int) -> map_pb2.MapItem | ItemError:
+    image = item.image
+    name = os.fspath(image) if isinstance(image, str | os.PathLike) else str(index)
+    message = map_pb2.MapItem(id=(item.exemplar_id or name)[-_ID_CHARACTERS:], label=item.label)
+    content = _content(image, limits, f"items[{index}]")
+    if isinstance(content, ItemError):
+        return content
+    if isinstance(content, bytes):
+        message.image = content
+    else:
+        message.embedding.CopyFrom(content)
+    return message
 
 
 def _new_exemplar(

@@ -1,4 +1,4 @@
-"""Plans that embed, classify and map. A plan is explained in calls.py."""
+"""Plans that embed and classify. A plan is explained in calls.py."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from typing import Generic, TypeVar
 from exemplar.answers import (
     Answer,
     Backbone,
+    MapPosition,
     ServerInfo,
     answers_from_pb,
     backbone_from_pb,
 )
 from exemplar.calls import (
     CLASSIFY,
-    COMPUTE_MAP,
     EMBED,
     LIST_BACKBONES,
     Call,
@@ -28,7 +28,6 @@ from exemplar.calls import (
     Plan,
     RequestT,
     ResponseT,
-    StreamingCall,
     send,
 )
 from exemplar.cutting import Cutter, contents, cut, cutter_for, merge, renumber
@@ -40,13 +39,12 @@ from exemplar.embedding import (
 )
 from exemplar.errors import InvalidArgumentError, UnavailableError
 from exemplar.images import Image, ImageFile, image_files, queries
-from exemplar.map_result import MapCollector, MapProgress, MapResult
 from exemplar.memory import Memory, known_limits, learning, server_info
 from exemplar.progress import ProgressBar
-from exemplar.v1 import classification_pb2, embedding_pb2, map_pb2
+from exemplar.v1 import classification_pb2, embedding_pb2
 
 ItemT = TypeVar("ItemT")
-ResultT = TypeVar("ResultT", Answer, Embedding)
+ResultT = TypeVar("ResultT", Answer, Embedding, MapPosition)
 
 # Between two looks at a server that starts: short beside a start, long beside a call.
 _READY_PAUSE_SECONDS = 0.2
@@ -197,26 +195,3 @@ def wait_until_ready(memory: Memory, timeout_seconds: float) -> Plan[ServerInfo]
             if time.monotonic() + _READY_PAUSE_SECONDS >= deadline:
                 raise
         yield Pause(_READY_PAUSE_SECONDS)
-
-
-def compute_map(
-    memory: Memory,
-    request: map_pb2.ComputeMapRequest,
-    on_progress: Callable[[MapProgress], object] | None,
-    timeout_seconds: float,
-) -> Plan[MapResult]:
-    collector = MapCollector(request.support_set, on_progress or _ignore)
-    yield from learning(memory, _collect(request, collector, timeout_seconds))
-    result = collector.result()
-    memory.saw(request.support_set, result.revision)
-    return result
-
-
-def _collect(
-    request: map_pb2.ComputeMapRequest, collector: MapCollector, timeout_seconds: float
-) -> Plan[None]:
-    yield StreamingCall(COMPUTE_MAP, request, collector.take, timeout_seconds)
-
-
-def _ignore(progress: MapProgress) -> None:
-    """Where the caller wants no progress."""

@@ -23,6 +23,7 @@ from exemplar.calls import (
     ResponseT,
     Step,
     StreamingCall,
+    UploadingCall,
     Work,
 )
 from exemplar.channel import Connection, channel_options
@@ -90,7 +91,7 @@ class SyncDriver:
                 self._perform_call(step)
             case Calls(calls):
                 self._perform_calls(calls)
-            case StreamingCall():
+            case StreamingCall() | UploadingCall():
                 self._perform_streaming(step)
             case Pause(seconds):
                 time.sleep(seconds)
@@ -136,13 +137,15 @@ class SyncDriver:
             self._raise(error)
         call.take(response)
 
-    def _perform_streaming(self, call: StreamingCall[Any, Any]) -> None:
-        method = self._channel.unary_stream(
+    def _perform_streaming(self, call: StreamingCall[Any, Any] | UploadingCall[Any, Any]) -> None:
+        is_upload = isinstance(call, UploadingCall)
+        method = (self._channel.stream_stream if is_upload else self._channel.unary_stream)(
             call.method.path,
             call.method.request_type.SerializeToString,
             call.method.response_type.FromString,
         )
-        responses = method(call.request, timeout=call.timeout_seconds, metadata=self._metadata)
+        sent = call.requests if isinstance(call, UploadingCall) else call.request
+        responses = method(sent, timeout=call.timeout_seconds, metadata=self._metadata)
         try:
             for response in responses:
                 call.take(response)

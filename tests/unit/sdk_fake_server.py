@@ -14,11 +14,10 @@ from exemplar.v1 import (
     classification_pb2_grpc,
     embedding_pb2,
     embedding_pb2_grpc,
-    map_pb2,
-    map_pb2_grpc,
     support_set_pb2,
     support_set_pb2_grpc,
 )
+from unit.sdk_fake_maps import FakeMaps
 from unit.sdk_fake_vectors import DIM, FINGERPRINT, cosine, embedding, undecodable, vector
 
 IMAGES_PER_REQUEST = 4
@@ -45,7 +44,7 @@ class FakeServer(
     admin_pb2_grpc.ServerServiceServicer,
     embedding_pb2_grpc.EmbeddingServiceServicer,
     classification_pb2_grpc.ClassificationServiceServicer,
-    map_pb2_grpc.MapServiceServicer,
+    FakeMaps,
     support_set_pb2_grpc.SupportSetServiceServicer,
 ):
     def __init__(self):
@@ -267,27 +266,3 @@ class FakeServer(
                     reason=embedding_pb2.ERROR_REASON_NOT_FOUND, message="support_set: no"
                 )
                 yield classification_pb2.StreamClassifyResponse(error=missing)
-
-    def ComputeMap(self, request, context):
-        self._enter(request, context)
-        found = self._find(request.support_set, context)
-        for iteration in (0, 50):
-            yield map_pb2.ComputeMapResponse(
-                progress=map_pb2.MapProgress(
-                    phase=map_pb2.MAP_PHASE_OPTIMIZATION, iteration=iteration, total_iterations=50
-                )
-            )
-        points = [
-            map_pb2.MapPoint(exemplar_id=key, label=exemplar.label, x=float(i), y=float(-i))
-            for i, (key, exemplar) in enumerate(found.exemplars.items())
-        ]
-        yield map_pb2.ComputeMapResponse(points=map_pb2.MapPoints(points=points))
-        yield map_pb2.ComputeMapResponse(
-            summary=map_pb2.MapSummary(
-                revision=found.revision,
-                fingerprint=FINGERPRINT,
-                point_count=len(points),
-                perplexity=5.0,
-                kl_divergence=0.5,
-            )
-        )

@@ -167,24 +167,6 @@ async def test_what_the_images_of_a_stream_raise_reaches_the_caller(client, insp
         await client.stream_classify("inspection", images())
 
 
-async def test_a_map_brings_all_points_and_its_progress(client, inspection):
-    seen = []
-    result = await client.compute_map("inspection", on_progress=seen.append)
-    assert [point.label for point in result.points] == ["ok", "scratch"]
-    assert [str(progress) for progress in seen] == [
-        "optimization 0/50, KL 0.000",
-        "optimization 50/50, KL 0.000",
-    ]
-
-
-async def test_progress_that_raises_stops_the_map(client, inspection):
-    def stop(progress):
-        raise RuntimeError("enough")
-
-    with pytest.raises(RuntimeError, match="enough"):
-        await client.compute_map("inspection", on_progress=stop)
-
-
 async def test_the_server_tells_about_itself(client):
     info = await client.get_server_info()
     assert (info.version, info.limits.images_per_request) == ("9.9.9", IMAGES_PER_REQUEST)
