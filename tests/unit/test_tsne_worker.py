@@ -4,6 +4,8 @@ from dataclasses import dataclass
 
 import numpy as np
 import pytest
+from openTSNE.affinity import PerplexityBasedNN
+from openTSNE.tsne import kl_divergence_bh
 from sklearn.datasets import load_digits
 from sklearn.manifold import TSNE, trustworthiness
 from sklearn.neighbors import KNeighborsClassifier
@@ -135,6 +137,20 @@ def test_equal_points_are_drawn_with_finite_numbers(sizes):
     rows_ND = np.repeat(random_rows(len(sizes), 64), sizes, axis=0)
     layout = drawn(rows_ND, iterations=50)
     assert np.isfinite(layout.points_N2).all()
+
+
+def test_the_divergence_of_points_that_are_there_twice_is_not_negative():
+    assert drawn(np.repeat(random_rows(20, 64), 2, axis=0)).kl_divergence > 0
+
+
+def test_all_pairs_have_the_librarys_divergence_and_gradient():
+    rows_ND, start_N2 = random_rows(40).astype(float), random_rows(40, 2).astype(float)
+    affinities_NN = PerplexityBasedNN(rows_ND, perplexity=5, method="exact").P
+    exact = {"dof": 1, "bh_params": {"theta": 0.0}, "should_eval_error": True}
+    expected, expected_N2 = kl_divergence_bh(start_N2, affinities_NN, **exact)
+    divergence, gradient_N2 = tsne_worker._all_pairs(start_N2, affinities_NN)  # noqa: SLF001
+    assert divergence == pytest.approx(expected)
+    np.testing.assert_allclose(gradient_N2, expected_N2, atol=1e-12)
 
 
 # Placing
