@@ -72,11 +72,11 @@ async def test_a_process_computes_the_map_that_the_worker_computes():
 
 
 async def test_a_map_of_many_points_arrives_whole():
-    embeddings_ND = unit_rows(np.random.default_rng(2), 1600, 2)
-    codes_N = np.zeros(1600, np.int32)
+    embeddings_ND = unit_rows(np.random.default_rng(2), tsne_worker.MANY, 2)
+    codes_N = np.zeros(len(embeddings_ND), np.int32)
     options = MapOptions(perplexity=2, iterations=1)
     frames = await drained(TsneProcesses(1).compute(embeddings_ND, codes_N, options))
-    assert frames[-1].points_N2.shape == (1600, 2)
+    assert frames[-1].points_N2.shape == embeddings_ND.shape
 
 
 async def test_a_process_places_queries_as_the_worker_does():

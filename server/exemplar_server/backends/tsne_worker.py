@@ -39,6 +39,11 @@ EARLY_EXAGGERATION = 12
 # And openTSNE's tree passes over pairs in one place: of 20 images enrolled twice, the divergence
 # came out as -0.9. Summing up all pairs takes 0.4 s of processor time for as many points.
 FEW = 100
+# Processor seconds of 750 iterations by tree and by grid: 6.0 and 6.7 for 2,000 points, 20 and 9.4
+# for 5,000. With openTSNE's step of 1 the grid takes 50 for 10,000 points, with 2 it takes 13;
+# trustworthiness is the same (tests/bench/results/2026-11-25-tsne.md).
+MANY = 3000
+GRID_STEP = 2
 REPORT_EVERY = 25
 LOWEST_PRIORITY = 19
 # Of 1280 dimensions: the search takes a ninth of the time, and neighbors are kept better
@@ -133,8 +138,16 @@ def _start(embeddings_ND: NDArray[np.float32], perplexity: float, seed: int) -> 
         knn_index=PrecomputedNeighbors(rows_NK, distances_NK), perplexity=perplexity
     )
     start_N2 = initialization.pca(rows_NP.astype(np.float64), random_state=seed)
-    method = _all_pairs if len(start_N2) < FEW else "auto"
-    return TSNEEmbedding(start_N2, affinities, negative_gradient_method=method)
+    return TSNEEmbedding(start_N2, affinities, **_repulsion(len(start_N2)))
+
+
+def _repulsion(count: int) -> dict[str, Any]:
+    """How the sum over all pairs is found: exactly, by a tree, or by a grid."""
+    if count < FEW:
+        return {"negative_gradient_method": _all_pairs}
+    if count < MANY:
+        return {"negative_gradient_method": "bh"}
+    return {"negative_gradient_method": "fft", "ints_in_interval": GRID_STEP}
 
 
 def _all_pairs(
