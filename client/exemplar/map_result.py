@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
 
-from exemplar.answers import Answer
+from exemplar.answers import Answer, MapPosition
 from exemplar.enums import enum_name
 from exemplar.errors import FailedPreconditionError, InvalidArgumentError, ServerError
 from exemplar.map_page import render
@@ -47,12 +47,11 @@ class PlacedQuery:
 
     @classmethod
     def answered(
-        cls, x: float, y: float, name: str, answer: Answer, thumbnail: bytes = b""
+        cls, name: str, position: MapPosition, answer: Answer, thumbnail: bytes = b""
     ) -> PlacedQuery:
-        """With what Client.classify said of it."""
-        return cls(
-            x, y, name, answer.label, answer.score, answer.probability, answer.is_unknown, thumbnail
-        )
+        """Where Client.place_on_map put it and with what Client.classify said of it."""
+        said = (answer.label, answer.score, answer.probability, answer.is_unknown)
+        return cls(position.x, position.y, name, *said, thumbnail)
 
 
 @dataclass(frozen=True)
@@ -98,6 +97,16 @@ class MapResult:
     def with_queries(self, queries: Iterable[PlacedQuery]) -> MapResult:
         """This map with these queries on it, in place of those before."""
         return replace(self, queries=tuple(queries))
+
+    def with_answers(
+        self,
+        names: Iterable[str],
+        positions: Iterable[MapPosition],
+        answers: Iterable[Answer],
+    ) -> MapResult:
+        """with_queries, of the same images placed and classified; none where there is no place."""
+        placed = zip(names, positions, answers, strict=True)
+        return self.with_queries(PlacedQuery.answered(*q) for q in placed if q[1].error is None)
 
     def with_suspects(self, suspects: Mapping[str, str]) -> MapResult:
         """This map with these exemplars marked; ids that are not on it are passed over."""

@@ -7,7 +7,7 @@ from itertools import combinations
 
 import pytest
 
-from exemplar import Answer, MapPoint, MapResult, PlacedQuery
+from exemplar import Answer, ItemError, MapPoint, MapPosition, MapResult, PlacedQuery
 from exemplar.map_marks import DARK, LIGHT, SHAPES, colors, shapes
 
 HOSTILE = "</script><script>alert(1)</script><!-- {{ script }} & \u2028"
@@ -73,12 +73,26 @@ def test_what_thumbnails_have_in_common_is_written_once(length):
 
 def test_a_query_shows_its_answer_and_lies_after_the_exemplars():
     answer = Answer(label="bad", score=0.5, probability=0.75, is_unknown=True)
-    queries = [PlacedQuery.answered(1.0, 2.0, "a.png", answer, b"png"), PlacedQuery(3.0, 4.0, "b")]
+    queries = [
+        PlacedQuery.answered("a.png", MapPosition(1.0, 2.0), answer, b"png"),
+        PlacedQuery(3.0, 4.0, "b"),
+    ]
     data = data_of(result_of([MapPoint(0.0, 0.0, "ok", "id")]).with_queries(queries).to_html())
     assert (data["x"], data["id"]) == ([0.0, 1.0, 3.0], ["id", "a.png", "b"])
     assert data["labels"] == ["bad", "ok"]
     assert data["label"] == [1, 0, -1]  # -1: not classified
     assert data["queries"] == [[0.5, 0.75, True], [0.0, None, False]]
+
+
+def test_queries_without_a_place_are_left_out_and_those_without_an_answer_are_not():
+    failed = ItemError("UNDECODABLE_IMAGE", "expected an image")
+    positions = [MapPosition(1.0, 2.0), MapPosition(error=failed), MapPosition(3.0, 4.0)]
+    answers = [Answer("ok", 0.5), Answer("ok", 0.5), Answer(error=failed)]
+    placed = result_of([]).with_answers(["a", "b", "c"], positions, answers).queries
+    assert [(query.name, query.x, query.label) for query in placed] == [
+        ("a", 1.0, "ok"),
+        ("c", 3.0, ""),
+    ]
 
 
 def test_suspects_that_are_not_on_the_map_are_passed_over():

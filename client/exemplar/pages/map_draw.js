@@ -80,7 +80,9 @@ function drawNames() {
     context.textAlign = "center";
     context.textBaseline = "middle";
     context.lineJoin = "round";
-    const half = context.measureText(text).width / 2 + 4, x = anchors[label].x * scale + left, y = anchors[label].y * scale + top_ - lift;
+    const half = context.measureText(text).width / 2 + 4, above = anchors[label].x * scale + left, y = anchors[label].y * scale + top_ - lift;
+    // Not cut by the edge, as long as its exemplars are inside.
+    const x = above < 0 || above > width ? above : Math.max(half, Math.min(width - half, above));
     if (boxes.some(box => Math.abs(box.x - x) < box.half + half && Math.abs(box.y - y) < 19)) continue;
     boxes.push({ x, y, half });
     context.lineWidth = 4;
