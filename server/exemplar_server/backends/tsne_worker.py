@@ -40,10 +40,10 @@ EARLY_EXAGGERATION = 12
 # came out as -0.9. Summing up all pairs takes 0.4 s of processor time for as many points.
 FEW = 100
 # Processor seconds of 750 iterations by tree and by grid: 6.0 and 6.7 for 2,000 points, 20 and 9.4
-# for 5,000. With openTSNE's step of 1 the grid takes 50 for 10,000 points, with 2 it takes 13;
-# trustworthiness is the same (tests/bench/results/2026-11-25-tsne.md).
+# for 5,000. openTSNE's own grid, of 50 cells of up to 1, takes 46 for 10,000 points; of 25 cells of
+# up to 2 it takes 11, and is as trustworthy (tests/bench/results/2026-11-25-tsne.md).
 MANY = 3000
-GRID_STEP = 2
+GRID = {"negative_gradient_method": "fft", "min_num_intervals": 25, "ints_in_interval": 2}
 REPORT_EVERY = 25
 LOWEST_PRIORITY = 19
 # Of 1280 dimensions: the search takes a ninth of the time, and neighbors are kept better
@@ -58,7 +58,6 @@ PLACING = {
     "exaggeration": 1.5,
     "momentum": 0.8,
     "max_grad_norm": 0.25,  # without it single queries shoot off
-    "negative_gradient_method": "bh",  # the other one clips places to a disc
 }
 
 
@@ -111,7 +110,7 @@ def place(
 ) -> NDArray[np.float64]:
     """A place (Q, 2) for each query: attracted by its neighbors' points, repelled by all.
 
-    What TSNEEmbedding.transform does, which also moves the map's center to 0.
+    What TSNEEmbedding.transform does, less its affinities among the points that stay.
     """
     count = len(embeddings_ND)
     few = maps.effective_perplexity(min(perplexity, PLACING_PERPLEXITY), count + 1)
@@ -126,9 +125,13 @@ def place(
     )
     # Of the affinities among points that stay only their number is asked.
     unused = affinity.PrecomputedAffinities(affinities.T, normalize=False)
-    start_Q2 = initialization.median(points_N2, rows_QK[:, :PLACING_NEIGHBORS])
-    placed = PartialTSNEEmbedding(start_Q2, TSNEEmbedding(points_N2, unused), affinities)
-    return np.asarray(placed.optimize(**PLACING))
+    center_2 = (points_N2.max(axis=0) + points_N2.min(axis=0)) / 2  # the grid's is 0
+    method = GRID if count >= MANY else {"negative_gradient_method": "bh"}
+    points = TSNEEmbedding(points_N2 - center_2, unused, **method)
+    start_Q2 = initialization.median(points, rows_QK[:, :PLACING_NEIGHBORS])
+    placed = PartialTSNEEmbedding(start_Q2, points, affinities)
+    places_Q2: NDArray[np.float64] = np.asarray(placed.optimize(**PLACING, **method)) + center_2
+    return places_Q2
 
 
 def _start(embeddings_ND: NDArray[np.float32], perplexity: float, seed: int) -> TSNEEmbedding:
@@ -147,7 +150,7 @@ def _repulsion(count: int) -> dict[str, Any]:
         return {"negative_gradient_method": _all_pairs}
     if count < MANY:
         return {"negative_gradient_method": "bh"}
-    return {"negative_gradient_method": "fft", "ints_in_interval": GRID_STEP}
+    return GRID
 
 
 def _all_pairs(

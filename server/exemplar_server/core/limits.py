@@ -16,4 +16,4 @@ class Limits:
     neighbors: int = 100
     label_characters: int = 128
     metadata_bytes: int = 4096
-    map_points: int = 10_000
+    map_points: int = 20_000
