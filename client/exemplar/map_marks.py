@@ -11,7 +11,7 @@ from colorsys import hls_to_rgb, rgb_to_hls
 SHAPES = "os^DvPX"
 
 # Ordered so that labels of one shape also differ by at least 34 CIELAB units for readers who see no
-# red or no green: tests/bench/map_page.py.
+# red or no green: tests/bench/label_colors.py.
 LIGHT = (
     *("#2f6fde", "#e8590c", "#2b9a3e", "#0c96a5", "#d99a00", "#0b6b4b", "#a61e1e"),
     *("#f08c5a", "#c2255c", "#8a4fd8", "#74a816", "#a58bf5", "#5f2d91", "#34b8cc"),

@@ -194,13 +194,28 @@ def test_the_map_zooms_moves_and_fits_again(pets):
     assert place(pets, CAT) == before
 
 
-def test_a_phone_shows_the_map_and_answers_a_tap(see):
-    phone = {"viewport": {"width": 390, "height": 780}, "has_touch": True, "is_mobile": True}
-    sight = see(PETS, **phone)
+PHONE = {"viewport": {"width": 390, "height": 780}, "has_touch": True, "is_mobile": True}
+
+
+def test_a_phone_shows_the_map_and_answers_fingers(see):
+    sight = see(PETS, **PHONE)
     assert not sight.page.locator("#legend").is_visible()
+    assert sight.page.evaluate("document.documentElement.scrollWidth") == 390
     sight.page.touchscreen.tap(*place(sight, SUSPECT))
     assert "looks like dog" in sight.page.locator("#card").inner_text()
-    assert sight.page.evaluate("document.documentElement.scrollWidth") == 390
+    before = sight.page.evaluate("scale")
+    pinch(sight, (195, 390), 20, 60)
+    assert sight.page.evaluate("scale") == pytest.approx(3 * before, rel=0.01)
+
+
+def pinch(sight, middle, *spans):
+    """Two fingers, that far from the middle one after the other."""
+    session = sight.page.context.new_cdp_session(sight.page)
+    x, y = middle
+    for kind, span in zip(("touchStart", "touchMove"), spans, strict=True):
+        fingers = [{"x": x - span, "y": y, "id": 0}, {"x": x + span, "y": y, "id": 1}]
+        session.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": fingers})
+    session.send("Input.dispatchTouchEvent", {"type": "touchEnd", "touchPoints": []})
 
 
 def test_a_hostile_name_stays_a_name(see):
