@@ -117,6 +117,7 @@ def _embed(client: Client, options: argparse.Namespace) -> int:
 
 def _map(client: Client, options: argparse.Namespace) -> int:
     save = saver_for(options.out)
+    paths = image_paths(options.place) if options.place else []
     result = client.compute_map(
         options.support_set,
         perplexity=options.perplexity,
@@ -127,9 +128,11 @@ def _map(client: Client, options: argparse.Namespace) -> int:
     )
     if sys.stderr.isatty():
         print(file=sys.stderr)
-    save(result, options.out)
+    places = client.place_on_map(result, paths)
+    answers = client.classify(options.support_set, paths)
+    save(result.with_answers(map(str, paths), places, answers), options.out)
     print(f"{options.out}: {len(result.points)} points, revision {result.revision}")
-    return 0
+    return _report((p, place.error) for p, place in zip(paths, places, strict=True) if place.error)
 
 
 def _show_progress(progress: MapProgress) -> None:
@@ -241,6 +244,9 @@ def _add_map_command(commands: Subparsers) -> None:
     draw.add_argument("support_set", metavar="SET")
     draw.add_argument(
         "--out", type=Path, default=Path("map.html"), metavar="FILE", help=".html or .png"
+    )
+    draw.add_argument(
+        "--place", type=Path, nargs="+", metavar="PATH", help="images to show among the exemplars"
     )
     draw.add_argument("--perplexity", type=float)
     draw.add_argument("--iterations", type=int)

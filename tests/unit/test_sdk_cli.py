@@ -111,6 +111,20 @@ def test_a_map_is_written_as_a_page(run, folder, tmp_path):
     assert "inspection" in (tmp_path / "map.html").read_text(encoding="utf-8")
 
 
+def test_images_are_placed_and_classified_on_a_map(run, folder, tmp_path):
+    run("add", "inspection", folder)
+    queries = tmp_path / "queries"
+    queries.mkdir()
+    for name in ("a9.jpg", "bad.jpg"):
+        (queries / name).write_bytes(name.encode())
+    code, _, err = run("map", "inspection", "--out", tmp_path / "map.html", "--place", queries)
+    assert (code, err) == (
+        1,
+        f"{queries / 'bad.jpg'}: UNDECODABLE_IMAGE: queries[1]: not an image\n",
+    )
+    assert "a9.jpg" in (tmp_path / "map.html").read_text(encoding="utf-8")
+
+
 def test_a_map_is_written_as_a_picture(run, folder, tmp_path):
     run("add", "inspection", folder)
     code, out, err = run("map", "inspection", "--out", tmp_path / "map.PNG")
