@@ -102,6 +102,15 @@ async def test_cancelling_ends_the_process_while_it_is_sent_its_work(pids):
     assert (maker.running, maker.waiting) == (0, 0)
 
 
+async def test_cancelling_a_placement_ends_its_process(pids):
+    arrays = clusters(8000), unit_rows(np.random.default_rng(3), 8000, 2), clusters(4, seed=2)
+    call = asyncio.create_task(TsneProcesses(1).place(*arrays, 5.0))
+    pid = await pids.get()
+    call.cancel()
+    await asyncio.gather(call, return_exceptions=True)
+    assert not is_running(pid)
+
+
 async def test_a_map_that_waits_for_a_worker_says_so():
     maker = TsneProcesses(1)
     async with aclosing(begun(maker, 40, ENDLESS)) as first:
