@@ -11,7 +11,6 @@ import os
 import warnings
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from statistics import median
 from typing import TYPE_CHECKING, Any
 
 from matplotlib.figure import Figure
@@ -140,17 +139,21 @@ def _draw_picture(axes: Axes, place: MapPoint | PlacedQuery, color: str, sign: s
 
 
 def _draw_names(axes: Axes, result: MapResult, looks: Looks) -> None:
-    """Each beside one of its own exemplars, the one nearest to their middle."""
+    if not 1 < len(looks) <= LEGEND_LABELS:
+        return
     lift = PICTURE_POINTS / 2 + 3 if _has_pictures(result) else _radius(result) + 2
+    reach = 0.06 * max(axes.dataLim.width, axes.dataLim.height)
     members: dict[str, list[MapPoint]] = {}
     for point in result.points:
         members.setdefault(point.label, []).append(point)
-    if not 1 < len(looks) <= LEGEND_LABELS:
-        return
     for own in members.values():
-        x, y = median(p.x for p in own), median(p.y for p in own)
-        place = min(own, key=lambda p: math.hypot(p.x - x, p.y - y))
-        _draw_name(axes, place, lift)
+        _draw_name(axes, _densest(own, reach), lift)
+
+
+def _densest(own: Sequence[MapPoint], reach: float) -> MapPoint:
+    """The one with most of the others around it; of about 100 of them, which tell as much."""
+    some = own[:: max(1, len(own) // 100)]
+    return max(some, key=lambda p: sum(math.hypot(p.x - q.x, p.y - q.y) < reach for q in some))
 
 
 def _draw_name(axes: Axes, place: MapPoint, lift: float) -> None:

@@ -150,7 +150,7 @@ def test_the_heading_says_how_far_to_trust_the_map(pets):
     heading = pets.page.locator("header").inner_text()
     assert "3 exemplars \u00b7 revision 3 \u00b7 perplexity 5" in heading
     assert "Trustworthiness 0.97 of 1" in heading
-    assert "Among their own label: 88 % (at best 90 %)" in heading
+    assert "Among their own label: 88 % (embeddings: 90 %)" in heading
 
 
 def test_what_is_seen_is_saved_as_png(pets, tmp_path):

@@ -60,8 +60,8 @@ function showFacts() {
   showMeasure("trust", data.trustworthiness, share => `Trustworthiness ${share.toFixed(2)} of 1`,
     "How far points that lie side by side on this map are really alike, that is among the embeddings. 1: all of them are (Venna and Kaski 2001).");
   const best = data.embedding_label_agreement;
-  showMeasure("agreement", data.label_agreement, share => `Among their own label: ${percent(share)}` + (best === null ? "" : ` (at best ${percent(best)})`),
-    "Share of the points whose 10 nearest on this map mostly have the point's label. At best: the same among the embeddings, what a perfect map would show.");
+  showMeasure("agreement", data.label_agreement, share => `Among their own label: ${percent(share)}` + (best === null ? "" : ` (embeddings: ${percent(best)})`),
+    "Share of the points whose 10 nearest on this map mostly have the point's label. Embeddings: the same before they were flattened to a map.");
 }
 function showMeasure(id, share, words, explanation) {
   element(id).hidden = share === null;
