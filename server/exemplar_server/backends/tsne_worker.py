@@ -62,12 +62,19 @@ PLACING = {
 
 
 def main() -> None:
-    os.nice(LOWEST_PRIORITY)  # requests come first
+    _give_way()
     job = json.loads(sys.stdin.buffer.readline())
     arrays = [_read(*described) for described in job["arrays"]]
     points = WORK[job["work"]](*arrays, **job["options"])
     sys.stdout.buffer.write(points.astype(np.float32).tobytes())
     sys.stdout.buffer.flush()
+
+
+def _give_way() -> None:
+    """Requests come first: p99 of Classify was 1.0 times its quiet value so, 1.2 with nice alone."""
+    os.nice(LOWEST_PRIORITY)
+    if sys.platform == "linux":
+        os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))
 
 
 def compute(
