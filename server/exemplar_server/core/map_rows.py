@@ -100,7 +100,7 @@ async def of_items(
     return MapRows(
         [item.item_id for item in items],
         [item.label for item in items],
-        np.stack(embeddings),
+        await asyncio.to_thread(np.stack, embeddings),
         made,
         embedder.backbone.manifest.fingerprint,
     )

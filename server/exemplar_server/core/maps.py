@@ -204,10 +204,10 @@ class Maps:
     ) -> NDArray[np.float32]:
         if not queries:
             return np.zeros((0, 2), np.float32)
-        queries_QD = np.stack(queries)
-        if not perplexity or is_too_plain(embeddings_ND):
-            return map_placing.nearest_places(embeddings_ND, points_N2, queries_QD)
-        return await self._maker.place(embeddings_ND, points_N2, queries_QD, perplexity)
+        arrays = embeddings_ND, points_N2, np.stack(queries)
+        if not perplexity or await asyncio.to_thread(is_too_plain, embeddings_ND):
+            return await asyncio.to_thread(map_placing.nearest_places, *arrays)
+        return await self._maker.place(*arrays, perplexity)
 
     async def _draw(
         self, tenant: str, read: Callable[[], Awaitable[MapRows]], options: MapOptions
@@ -215,7 +215,7 @@ class Maps:
         with self._turns.take(tenant):
             rows = await read()
             frame, layout = MapFrame(DELIVERY, 0, 0, 0.0), _line(len(rows.ids))
-            if not is_too_plain(rows.embeddings_ND):
+            if not await asyncio.to_thread(is_too_plain, rows.embeddings_ND):
                 codes_N = _codes(rows.labels)
                 making = self._maker.compute(rows.embeddings_ND, codes_N, options)
                 async with aclosing(making) as made:

@@ -1,6 +1,6 @@
-"""How far a map can be trusted, measured with scikit-learn. For the map's own process.
+"""Neighbors among a map's rows, and how far the map keeps them: the server's only scikit-learn.
 
-Shapes: N points, S of them sampled, K neighbors, D dim.
+Shapes: N points, S of them sampled, Q queries, K neighbors, D dim, P principal components.
 """
 
 from __future__ import annotations
@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
+from sklearn.decomposition import PCA
 from sklearn.manifold import trustworthiness
 from sklearn.neighbors import NearestNeighbors
 
@@ -16,13 +17,37 @@ from exemplar_server.core.maps import MapQuality
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-# Trustworthiness ranks all pairs: 0.5 s for this many points, 60 s for 20,000.
+# Of 1280 dimensions: the search takes a ninth of the time, and neighbors are kept better
+# (tests/bench/results/2026-11-25-tsne.md).
+PRINCIPAL_COMPONENTS = 50
+# Trustworthiness ranks all pairs: 0.4 s for this many points, a hundred times that for 20,000.
 MOST_SAMPLED = 2000
 TRUSTED_NEIGHBORS = 12
 VOTING_NEIGHBORS = 10
 
 
-def measure(
+def principal(embeddings_ND: NDArray[np.float32], seed: int) -> NDArray[np.float32]:
+    """The rows' 50 principal components (N, P); the rows themselves where they have fewer."""
+    if min(embeddings_ND.shape) <= PRINCIPAL_COMPONENTS:
+        return embeddings_ND
+    analysis = PCA(PRINCIPAL_COMPONENTS, svd_solver="randomized", random_state=seed)
+    rows_NP: NDArray[np.float32] = analysis.fit_transform(embeddings_ND)
+    return rows_NP
+
+
+def nearest(
+    rows_ND: NDArray[np.float32], queries_QD: NDArray[np.float32] | None, k: int
+) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+    """Exact distances (Q, K), least first, and row numbers (Q, K); of each row's others for None.
+
+    Brute force takes 1.1 s for 10,000 rows of 50 values; Annoy, openTSNE's default, 4.9 s.
+    """
+    index = NearestNeighbors(n_neighbors=k, algorithm="brute").fit(rows_ND)
+    distances_QK, rows_QK = index.kneighbors(queries_QD)
+    return distances_QK.astype(np.float64), rows_QK
+
+
+def quality(
     embeddings_ND: NDArray[np.float32],
     points_N2: NDArray[np.float32],
     codes_N: NDArray[np.int32],
@@ -48,8 +73,7 @@ def _agreement(
 ) -> float:
     """Share of the chosen rows whose nearest others mostly have their label, ties by label."""
     k = min(VOTING_NEIGHBORS, len(rows_ND) - 1)
-    index = NearestNeighbors(n_neighbors=k + 1, algorithm="brute").fit(rows_ND)
-    rows_SK = index.kneighbors(rows_ND[chosen_S], return_distance=False)
+    _, rows_SK = nearest(rows_ND, rows_ND[chosen_S], k + 1)
     is_other_SK = rows_SK != chosen_S[:, None]
     is_other_SK[is_other_SK.all(axis=1), -1] = False  # it is not among its equals that were found
     others_SK = rows_SK[is_other_SK].reshape(len(chosen_S), k)
