@@ -1,6 +1,6 @@
 """Draws a map as a PNG file for reports. The only file of the SDK that imports matplotlib.
 
-Letters that matplotlib's font lacks, such as emoji, become boxes; text is not turned right to left.
+Letters that matplotlib's font lacks, such as emoji, become boxes.
 """
 
 from __future__ import annotations

@@ -26,7 +26,7 @@ function draw() {
   context.setTransform(ratio, 0, 0, ratio, 0, 0);
   for (const kind of [SUSPECT, QUERY, UNKNOWN])
     for (const i of shown) if (kinds[i] === kind) drawSign(context, kind, data.label[i], screenX(i), screenY(i), r);
-  pictureSize = !hasPictures || shown.length > PICTURES ? 0 : shown.length <= 40 ? 52 : 36;
+  pictureSize = !hasPictures || shown.length > PICTURES ? 0 : Math.round((shown.length <= 40 ? 52 : 36) * shrink);
   if (pictureSize) [...shown].sort((a, b) => kinds[a] - kinds[b]).forEach(drawPicture);
   if (hasNames) drawNames();
   showCard();

@@ -77,7 +77,7 @@ function stroke(pen, path, ink, width) {
 // The sign of a kind: a ring around a suspect, a star for a query, "?" for one of none of the labels.
 // Many signs are smaller.
 const isCrowded = kinds.reduce((sum, kind) => sum + (kind !== PLAIN), 0) > 60;
-const signSize = r => Math.max(isCrowded ? 5.5 : 7, r * 1.5);
+const signSize = r => Math.max((isCrowded ? 5.5 : 7) * shrink, r * 1.5);
 function drawSign(pen, kind, label, x, y, r) {
   const path = new Path2D(outline(kind === QUERY ? "*" : "o", x, y, kind === SUSPECT ? r + (isCrowded ? 2.2 : 3.5) : signSize(r)));
   stroke(pen, path, style("--ground"), isCrowded ? 3 : 5);

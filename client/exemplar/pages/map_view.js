@@ -13,10 +13,10 @@ const limits = values => N ? values.reduce(([low, high], v) => [Math.min(low, v)
 const [x0, x1] = limits(X), [y0, y1] = limits(Y);
 
 let width = 0, height = 0, scale = 1, left = 0, top_ = 0, fitted = 1, isFitted = true, isPending = false;
-let hasNames = true, hasPictures = true, pictureSize = 0;
+let hasNames = true, hasPictures = true, pictureSize = 0, shrink = 1;
 const screenX = i => X[i] * scale + left, screenY = i => Y[i] * scale + top_;
 // By quarters of a pixel: so that marks are made anew only now and then.
-const radius = () => Math.round(4 * Math.min(9, Math.max(1.75, 15 / Math.pow(N + 8, .2)) * Math.pow(scale / fitted, .35))) / 4;
+const radius = () => Math.round(4 * Math.min(9, Math.max(1.75, 15 / Math.pow(N + 8, .2)) * Math.pow(scale / fitted, .35) * shrink)) / 4;
 function redraw() {
   if (!isPending) { isPending = true; requestAnimationFrame(draw); }
 }
@@ -29,6 +29,7 @@ function fit() {
   // With space for a picture and the name above it.
   const free = room(), w = Math.max(80, free.right - free.left - (width > 640 ? 96 : 56)), h = Math.max(80, free.bottom - free.top - 92);
   isFitted = true;
+  shrink = Math.min(1, Math.sqrt(Math.min(w, h) / 450));
   scale = fitted = Math.min(w / (x1 - x0 || 1), h / (y1 - y0 || 1));
   left = (free.left + free.right) / 2 - scale * (x0 + x1) / 2;
   top_ = (free.top + free.bottom) / 2 + 10 - scale * (y0 + y1) / 2;
