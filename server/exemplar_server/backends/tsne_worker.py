@@ -37,10 +37,10 @@ EARLY_EXAGGERATION = 12
 # And openTSNE's tree passes over pairs in one place: of 20 images enrolled twice, the divergence
 # came out as -0.9. Summing up all pairs takes 0.4 s of processor time for as many points.
 FEW = 100
-# Processor seconds of 750 iterations by tree and by grid: 6.0 and 6.7 for 2,000 points, 20 and 9.4
-# for 5,000. openTSNE's own grid, of 50 cells of up to 1, takes 46 for 10,000 points; of 25 cells of
+# Processor seconds of 750 iterations by tree and by grid: 2.6 and 2.6 for 1,000 points, 5.9 and 3.4
+# for 2,000. openTSNE's own grid, of 50 cells of up to 1, takes 46 for 10,000 points; of 25 cells of
 # up to 2 it takes 11, and is as trustworthy (tests/bench/results/2026-11-25-tsne.md).
-MANY = 3000
+MANY = 2000
 GRID = {"negative_gradient_method": "fft", "min_num_intervals": 25, "ints_in_interval": 2}
 REPORT_EVERY = 25
 LOWEST_PRIORITY = 19
