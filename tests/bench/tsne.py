@@ -68,7 +68,7 @@ def read(arguments: argparse.Namespace) -> Data:
     artifact = load_artifact(arguments.backbone)
     manifest = artifact.manifest
     embeddings_ND = by_model_file(artifact.model_path, manifest.input_size, images, manifest.name)
-    return Data(embeddings_ND, images.labels)
+    return Data(embeddings_ND, images.class_ids_N)
 
 
 # Through a server
