@@ -21,6 +21,7 @@ from exemplar.v1 import (
     admin_pb2_grpc,
     classification_pb2_grpc,
     embedding_pb2_grpc,
+    evaluation_pb2_grpc,
     map_pb2_grpc,
     support_set_pb2_grpc,
 )
@@ -39,6 +40,7 @@ from exemplar_server.core.thumbnails import Thumbnails
 from exemplar_server.edge.classification_service import ClassificationServicer
 from exemplar_server.edge.credentials import Credentials, read_api_keys
 from exemplar_server.edge.embedding_service import EmbeddingServicer
+from exemplar_server.edge.evaluation_service import EvaluationServicer
 from exemplar_server.edge.interceptor import CallInterceptor
 from exemplar_server.edge.map_service import MapServicer
 from exemplar_server.edge.metrics import Metrics, MetricsServer
@@ -58,6 +60,7 @@ SERVICES = (
     "exemplar.v1.EmbeddingService",
     "exemplar.v1.SupportSetService",
     "exemplar.v1.ClassificationService",
+    "exemplar.v1.EvaluationService",
     "exemplar.v1.MapService",
 )
 # Connections are renewed, so that new replicas get their share; the longest call may end first.
@@ -207,6 +210,9 @@ def _register(
     )
     classification_pb2_grpc.add_ClassificationServiceServicer_to_server(
         ClassificationServicer(sets, limits, metrics), server
+    )
+    evaluation_pb2_grpc.add_EvaluationServiceServicer_to_server(
+        EvaluationServicer(sets, limits), server
     )
     map_pb2_grpc.add_MapServiceServicer_to_server(
         MapServicer(sets, service.maps, limits, metrics), server

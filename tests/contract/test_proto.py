@@ -14,17 +14,19 @@ from exemplar.v1 import (
     admin_pb2_grpc,
     classification_pb2,
     embedding_pb2,
+    evaluation_pb2,
     map_pb2,
     support_set_pb2,
 )
 
 ROOT = Path(__file__).parents[2]
 BUF = Path(sys.executable).with_name("buf")
-MODULES = [admin_pb2, classification_pb2, embedding_pb2, map_pb2, support_set_pb2]
+MODULES = [admin_pb2, classification_pb2, embedding_pb2, evaluation_pb2, map_pb2, support_set_pb2]
 FILES = [module.DESCRIPTOR.name for module in MODULES]
 # What changes something that has a revision already, and what answers from one support set.
 CHANGES = ["AddExemplars", "DeleteSupportSet", "RemoveExemplars"]
-READS = ["Classify", "ComputeMap", "GetSupportSet", "ListExemplars", "PlaceOnMap"]
+READS = ["Classify", "ComputeMap", "EvaluateSupportSet", "GetSupportSet"]
+READS += ["ListExemplars", "PlaceOnMap"]
 MUTATIONS = ["CreateSupportSet", *CHANGES]
 # Numbers of fields in descriptor.proto: the steps of a path to what a comment belongs to.
 FILE_MESSAGES, FILE_ENUMS, FILE_SERVICES = 4, 5, 6

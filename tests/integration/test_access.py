@@ -11,6 +11,7 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 import exemplar.v1
 from exemplar.v1 import classification_pb2 as classification
 from exemplar.v1 import embedding_pb2 as embedding
+from exemplar.v1 import evaluation_pb2 as evaluation
 from exemplar.v1 import map_pb2 as maps
 from exemplar.v1 import support_set_pb2 as sets
 from exemplar_server.edge.credentials import key_hash
@@ -36,6 +37,7 @@ NAMING_A_SET = {
     "RemoveExemplars": removal("set", ["a0"]),
     "ListExemplars": sets.ListExemplarsRequest(support_set="set", include_thumbnails=True),
     "Classify": questions("set"),
+    "EvaluateSupportSet": evaluation.EvaluateSupportSetRequest(support_set="set"),
     "ComputeMap": maps.ComputeMapRequest(support_set="set"),
     "PlaceOnMap": maps.PlaceOnMapRequest(
         support_set="set",
