@@ -118,7 +118,8 @@ def knn_answers(
         near = np.take_along_axis(similarities_BN, near_BK, axis=1)
         weights_BK = np.exp((near - 1.0) / heads.DEFAULT_TEMPERATURE)
         np.add.at(votes_NL, (rows[:, None], codes_N[near_BK]), weights_BK)
-    return votes_NL.argmax(axis=1)
+    answers_N: NDArray[np.int64] = votes_NL.argmax(axis=1)
+    return answers_N
 
 
 def wilson(right: int, count: int) -> tuple[float, float]:
