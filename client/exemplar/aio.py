@@ -171,10 +171,12 @@ class AsyncClient(AsyncMapMethods):
         head: str | None = None,
         temperature: float | None = None,
         neighbors: bool = True,
+        false_accept_rate: float | None = None,
+        coverage: float | None = None,
         min_revision: int | None = None,
         progress: bool = False,
     ) -> list[Answer]:
-        options = ClassifyOptions(k, head, temperature, neighbors)
+        options = ClassifyOptions(k, head, temperature, neighbors, false_accept_rate, coverage)
         return await self._driver.run(
             inference_plans.classify(
                 self._memory,
@@ -195,11 +197,13 @@ class AsyncClient(AsyncMapMethods):
         head: str | None = None,
         temperature: float | None = None,
         neighbors: bool = True,
+        false_accept_rate: float | None = None,
+        coverage: float | None = None,
         min_revision: int | None = None,
         images_per_request: int = 1,
         timeout_seconds: float | None = None,
     ) -> AsyncIterator[Answer]:
-        options = ClassifyOptions(k, head, temperature, neighbors)
+        options = ClassifyOptions(k, head, temperature, neighbors, false_accept_rate, coverage)
         limits = await self._driver.run(known_limits(self._memory))
         revision = self._memory.wanted_revision(support_set, min_revision)
         stream = ClassifyStream(support_set, options, limits, revision, images_per_request)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 from exemplar.embedding import Embedding, ItemError, embedding_from_pb, item_error_from_pb
@@ -36,6 +36,23 @@ class Timings:
 
 
 @dataclass(frozen=True)
+class Calibration:
+    """What answers rest on, from the support set's own exemplars, each left out in its turn.
+
+    Attributes:
+        accuracy: share of them that the others answer right.
+        threshold: queries less familiar are unknown; only with a `false_accept_rate`.
+        true_accept_rate: estimated share of the labels' own queries that are as familiar.
+        note: what is None, and why.
+    """
+
+    accuracy: float | None
+    threshold: float | None
+    true_accept_rate: float | None
+    note: str
+
+
+@dataclass(frozen=True)
 class Answer:
     """What one query is. Where `error` is set, the rest says nothing.
 
@@ -47,6 +64,9 @@ class Answer:
         similarity: cosine of the nearest exemplar or prototype, in [-1, 1].
         probability: the calibrated score; None where none was calibrated.
         is_unknown: whether the query belongs to none of the labels.
+        familiarity: how much the query is like what the support set knows.
+        margin: the best label's probability minus the second's (of scores, without probabilities).
+        label_set: the labels that hold the right one for the `coverage` asked for, best first.
         head: what answered, such as "knn".
         revision: the support set's revision that the answer comes from.
     """
@@ -58,9 +78,13 @@ class Answer:
     similarity: float = 0.0
     probability: float | None = None
     is_unknown: bool = False
+    familiarity: float = 0.0
+    margin: float = 0.0
+    label_set: tuple[str, ...] = ()
     head: str = ""
     revision: int = 0
     timings: Timings | None = None
+    calibration: Calibration | None = None
     error: ItemError | None = None
 
 
@@ -171,13 +195,30 @@ def answers_from_pb(pb: classification_pb2.ClassifyResponse) -> list[Answer]:
     timings = Timings(
         pb.timings.queue_ms, pb.timings.decode_ms, pb.timings.infer_ms, pb.timings.search_ms
     )
-    return [_answer(answer, head, pb.revision, timings) for answer in pb.answers]
+    shared = Answer(
+        head=head,
+        revision=pb.revision,
+        timings=timings,
+        calibration=_calibration(pb.calibration) if pb.HasField("calibration") else None,
+    )
+    return [_answer(answer, shared) for answer in pb.answers]
 
 
-def _answer(pb: classification_pb2.Answer, head: str, revision: int, timings: Timings) -> Answer:
+def _calibration(pb: classification_pb2.Calibration) -> Calibration:
+    return Calibration(
+        pb.accuracy if pb.HasField("accuracy") else None,
+        pb.threshold if pb.HasField("threshold") else None,
+        pb.true_accept_rate if pb.HasField("true_accept_rate") else None,
+        pb.note,
+    )
+
+
+def _answer(pb: classification_pb2.Answer, shared: Answer) -> Answer:
+    """`shared`: what all answers of one response have in common."""
     if pb.HasField("error"):
         return Answer(error=item_error_from_pb(pb.error))
-    return Answer(
+    return replace(
+        shared,
         label=pb.label,
         score=pb.score,
         scores=tuple(_label_score(score) for score in pb.scores),
@@ -185,9 +226,9 @@ def _answer(pb: classification_pb2.Answer, head: str, revision: int, timings: Ti
         similarity=pb.similarity,
         probability=pb.probability if pb.HasField("probability") else None,
         is_unknown=pb.verdict == classification_pb2.VERDICT_UNKNOWN,
-        head=head,
-        revision=revision,
-        timings=timings,
+        familiarity=pb.familiarity,
+        margin=pb.margin,
+        label_set=tuple(pb.label_set),
     )
 
 

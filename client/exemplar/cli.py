@@ -229,7 +229,7 @@ def _add_image_commands(commands: Subparsers) -> None:
     classify.add_argument("support_set", metavar="SET")
     classify.add_argument("paths", metavar="PATH", nargs="+", type=Path)
     classify.add_argument("--k", type=int, help="how many neighbors vote")
-    classify.add_argument("--head", help="knn or prototype")
+    classify.add_argument("--head", help="auto (the default), prototype, knn or ridge")
     classify.add_argument("--json", action="store_true", help="one JSON object a line")
     embed = commands.add_parser("embed", help="embed images")
     embed.set_defaults(command=_embed)

@@ -195,6 +195,8 @@ class Client(MapMethods):
         head: str | None = None,
         temperature: float | None = None,
         neighbors: bool = True,
+        false_accept_rate: float | None = None,
+        coverage: float | None = None,
         min_revision: int | None = None,
         progress: bool = False,
     ) -> list[Answer]:
@@ -204,14 +206,17 @@ class Client(MapMethods):
             support_set: its name.
             queries: any number; files are read as their turn comes.
             k: how many neighbors vote and are returned; default (None) the server's, 5.
-            head: "knn" or "prototype"; default (None) the server's.
+            head: "knn", "prototype", "ridge" or "auto"; default (None) the server's, "auto".
             temperature: lower lets the closest dominate; default (None) the server's, 0.07.
             neighbors: whether answers carry their neighbors.
+            false_accept_rate: the share of queries of no label that may get one; the others are
+                `is_unknown`. Default (None): none is.
+            coverage: answers carry the label sets that hold the right label so often.
             min_revision: answer from this revision or a later one; default (None) the highest
                 that this client has seen.
             progress: whether to draw a progress bar on a terminal.
         """
-        options = ClassifyOptions(k, head, temperature, neighbors)
+        options = ClassifyOptions(k, head, temperature, neighbors, false_accept_rate, coverage)
         return self._driver.run(
             inference_plans.classify(
                 self._memory,
@@ -232,6 +237,8 @@ class Client(MapMethods):
         head: str | None = None,
         temperature: float | None = None,
         neighbors: bool = True,
+        false_accept_rate: float | None = None,
+        coverage: float | None = None,
         min_revision: int | None = None,
         images_per_request: int = 1,
         timeout_seconds: float | None = None,
@@ -241,7 +248,7 @@ class Client(MapMethods):
         `images_per_request` above 1 trades delay for speed. The stream may last for ever unless
         `timeout_seconds` says otherwise. See `classify` for the rest.
         """
-        options = ClassifyOptions(k, head, temperature, neighbors)
+        options = ClassifyOptions(k, head, temperature, neighbors, false_accept_rate, coverage)
         limits = self._driver.run(known_limits(self._memory))
         revision = self._memory.wanted_revision(support_set, min_revision)
         stream = ClassifyStream(support_set, options, limits, revision, images_per_request)

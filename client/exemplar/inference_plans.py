@@ -56,6 +56,8 @@ class ClassifyOptions:
     head: str | None
     temperature: float | None
     neighbors: bool
+    false_accept_rate: float | None = None
+    coverage: float | None = None
 
     def request(
         self, support_set: str, items: list[classification_pb2.Query], min_revision: int
@@ -68,6 +70,8 @@ class ClassifyOptions:
             temperature=self.temperature,
             min_revision=min_revision,
             include_neighbors=self.neighbors,
+            false_accept_rate=self.false_accept_rate,
+            coverage=self.coverage,
         )
 
 

@@ -96,7 +96,20 @@ REFUSED = {
     "an unknown head": (
         classify(head=7),
         INVALID,
-        "head: expected one of HEAD_UNSPECIFIED, HEAD_KNN, HEAD_PROTOTYPE, got 7",
+        (
+            "head: expected one of HEAD_UNSPECIFIED, HEAD_KNN, HEAD_PROTOTYPE, HEAD_RIDGE, "
+            "HEAD_AUTO, got 7"
+        ),
+    ),
+    "a rate above 1": (
+        classify(false_accept_rate=1.5),
+        INVALID,
+        "false_accept_rate: expected 0..1, got 1.5",
+    ),
+    "a coverage of 1": (
+        classify(coverage=1),
+        INVALID,
+        "coverage: expected above 0 and below 1, got 1",
     ),
     "a map of 2001 iterations": (
         maps.ComputeMapRequest(support_set="set", iterations=2001),

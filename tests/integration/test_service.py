@@ -214,19 +214,24 @@ async def test_the_server_tells_its_limits_and_its_backbones(server, settings):
     assert (info.tenant, info.execution_provider) == ("default", backbone.execution_provider)
 
 
-@pytest.mark.parametrize("head", classification.Head.values(), ids=classification.Head.keys())
+HEADS = {name: n for name, n in classification.Head.items() if name != "HEAD_RIDGE"}
+every_head = pytest.mark.parametrize("head", HEADS.values(), ids=HEADS)
+
+
+@every_head
 async def test_every_head_answers_and_is_named(server, head):
     await taught(server, *IDS)
     asked = classify(queries=queries(*IDS), head=head, k=2)
     response = await ask(server, asked)
     assert [answer.label for answer in response.answers] == [i[0] for i in IDS]
-    assert response.head == (head or classification.HEAD_KNN)
+    assert response.head in {classification.HEAD_KNN, classification.HEAD_PROTOTYPE}
+    assert head in {response.head, classification.HEAD_UNSPECIFIED, classification.HEAD_AUTO}
     assert (response.revision, {a.verdict for a in response.answers}) == (2, {1})
     sums = [sum(score.score for score in answer.scores) for answer in response.answers]
     np.testing.assert_allclose(sums, 1, atol=1e-6)
 
 
-@pytest.mark.parametrize("head", classification.Head.values(), ids=classification.Head.keys())
+@every_head
 async def test_an_image_and_its_embedding_get_one_answer(server, head):
     await taught(server, *IDS[:-1])
     vectors = [classification.Query(embedding=v) for v in await embedded(server, *IDS)]
@@ -242,13 +247,40 @@ async def test_an_image_and_its_embedding_get_one_answer(server, head):
 async def test_the_k_nearest_are_answered_nearest_first_where_asked_for(server, k):
     await taught(server, *IDS)
     (answer,) = (
-        await ask(server, classify(queries=queries("b0"), k=k, include_neighbors=True))
+        await ask(
+            server,
+            classify(
+                queries=queries("b0"), k=k, include_neighbors=True, head=classification.HEAD_KNN
+            ),
+        )
     ).answers
     similarities = [n.similarity for n in answer.neighbors]
     assert (answer.neighbors[0].exemplar_id, answer.neighbors[0].label) == ("b0", "b")
     assert len(similarities) == min(k, len(IDS))
     assert similarities == sorted(similarities, reverse=True)
     assert similarities[0] == answer.similarity == pytest.approx(1, abs=1e-5)
+
+
+async def test_ridge_says_how_many_exemplars_it_takes(server):
+    await taught(server, *IDS)
+    with pytest.raises(grpc.aio.AioRpcError) as refused:
+        await ask(server, classify(queries=queries("b0"), head=classification.HEAD_RIDGE))
+    assert refused.value.code() is grpc.StatusCode.FAILED_PRECONDITION
+    assert refused.value.details().startswith("head: RIDGE takes 10 exemplars of each label")
+
+
+async def test_a_rate_of_zero_makes_every_query_unknown_and_tells_the_threshold(server):
+    await taught(server, *IDS)
+    response = await ask(server, classify(queries=queries(*IDS), false_accept_rate=0))
+    assert {a.verdict for a in response.answers} == {classification.VERDICT_UNKNOWN}
+    assert response.calibration.threshold == float("inf")
+
+
+async def test_a_label_set_holds_the_best_label_and_is_sent_where_asked_for(server):
+    await taught(server, *IDS)
+    asked = classify(queries=queries(*IDS), coverage=0.5)
+    for answer in (await ask(server, asked)).answers:
+        assert answer.label_set[0] == answer.label
 
 
 async def test_neighbors_are_not_sent_unasked(server):

@@ -10,6 +10,7 @@ from sklearn.metrics import confusion_matrix, recall_score, roc_auc_score
 from exemplar_server.backends.faiss_index import FlatIndex
 from exemplar_server.core.classify import ClassifyOptions, classify
 from exemplar_server.core.exemplars import Delta
+from exemplar_server.core.heads import KNN
 from exemplar_server.core.snapshot import advance, empty
 from exemplar_training.data.image_set import ImageSet
 from exemplar_training.evaluation import heads, metrics, outcomes
@@ -37,11 +38,11 @@ def server_answers(support_XD, codes_X, queries_QD, options):
     labels = tuple(f"{code:02}" for code in codes_X)
     target = support_set(2, len(ids), dim=DIM)
     delta = Delta(target, frozenset(), ids, labels, support_XD)
-    return classify(advance(empty(target), delta, FlatIndex), queries_QD, options)
+    return classify(advance(empty(target), delta, FlatIndex), queries_QD, options).answers
 
 
 @pytest.mark.parametrize(
-    "options", [*heads.HEADS, ClassifyOptions(k=3, temperature=0.5), ClassifyOptions(k=99)]
+    "options", [*heads.HEADS, ClassifyOptions(3, KNN, 0.5), ClassifyOptions(99, KNN)]
 )
 @settings(max_examples=20, deadline=None, derandomize=True)
 @given(seed=seeds)

@@ -22,12 +22,16 @@ ballots = st.dictionaries(st.text(max_size=3), similarities, min_size=1, max_siz
 
 def knn(neighbors, temperature):
     labels, values = zip(*neighbors, strict=True)
-    return heads.knn_scores(labels, np.array(values, np.float32), temperature)
+    names = sorted(set(labels))
+    codes = [names.index(label) for label in labels]
+    shares = heads.votes(codes, np.array(values, np.float32), len(names), temperature)
+    return heads.ranked(names, shares)
 
 
 def prototype(ballot, temperature):
-    values = np.array(list(ballot.values()), np.float32)
-    return heads.prototype_scores(list(ballot), values, temperature)
+    names = sorted(ballot)
+    values = np.array([ballot[name] for name in names], np.float32)
+    return heads.ranked(names, heads.softmax(values, temperature))
 
 
 def snapshot_of(embeddings_ND, labels):
@@ -122,8 +126,8 @@ def test_knn_answers_equal_scikit_learns_weighted_neighbors(seed, k, temperature
         n_neighbors=k,
         weights=lambda distances: np.exp(-distances / temperature),
     ).fit(embeddings_ND, labels)
-    options = ClassifyOptions(k=k, temperature=temperature)
-    answers = classify(snapshot_of(embeddings_ND, labels), queries_QD, options)
+    options = ClassifyOptions(k, heads.KNN, temperature)
+    answers = classify(snapshot_of(embeddings_ND, labels), queries_QD, options).answers
     expected_QL = classifier.predict_proba(queries_QD)
     np.testing.assert_allclose(score_table(answers, classifier.classes_), expected_QL, atol=1e-4)
     assert [a.scores[0].label for a in answers] == classifier.predict(queries_QD).tolist()
@@ -139,7 +143,7 @@ def test_prototype_answers_equal_scikit_learns_nearest_centroid(seed):
     around_LD = np.concatenate([means_LD * 0.5, means_LD * 1.5])
     classifier = NearestCentroid().fit(around_LD, [*names, *names])
     options = ClassifyOptions(head=heads.PROTOTYPE)
-    answers = classify(snapshot_of(embeddings_ND, labels), queries_QD, options)
+    answers = classify(snapshot_of(embeddings_ND, labels), queries_QD, options).answers
     assert [a.scores[0].label for a in answers] == classifier.predict(queries_QD).tolist()
 
 
@@ -147,15 +151,18 @@ def test_prototype_answers_equal_scikit_learns_nearest_centroid(seed):
 def test_neighbors_are_answered_only_where_asked_for(head):
     embeddings_ND, labels, queries_QD = unbalanced(4)
     snapshot = snapshot_of(embeddings_ND, labels)
-    without = classify(snapshot, queries_QD, ClassifyOptions(head=head))
-    with_them = classify(snapshot, queries_QD, ClassifyOptions(head=head, include_neighbors=True))
+    without = classify(snapshot, queries_QD, ClassifyOptions(head=head)).answers
+    asked = ClassifyOptions(head=head, include_neighbors=True)
+    with_them = classify(snapshot, queries_QD, asked).answers
     assert [len(a.neighbors) for a in without] == [0] * len(queries_QD)
     assert [len(a.neighbors) for a in with_them] == [heads.DEFAULT_K] * len(queries_QD)
 
 
 def test_a_query_equal_to_an_exemplar_has_similarity_one_and_its_label():
     embeddings_ND, labels, _ = unbalanced(5)
-    answers = classify(snapshot_of(embeddings_ND, labels), embeddings_ND, ClassifyOptions(k=1))
+    answers = classify(
+        snapshot_of(embeddings_ND, labels), embeddings_ND, ClassifyOptions(1, heads.KNN)
+    ).answers
     assert [a.scores[0].label for a in answers] == labels
     np.testing.assert_allclose([a.similarity for a in answers], 1.0, atol=1e-6)
 
@@ -163,5 +170,6 @@ def test_a_query_equal_to_an_exemplar_has_similarity_one_and_its_label():
 def test_a_prototype_answers_similarity_is_that_of_the_best_prototype():
     embeddings_ND = np.eye(2, DIM, dtype=np.float32)
     options = ClassifyOptions(head=heads.PROTOTYPE)
-    (answer,) = classify(snapshot_of(embeddings_ND, ["a", "b"]), embeddings_ND[1:], options)
+    snapshot = snapshot_of(embeddings_ND, ["a", "b"])
+    (answer,) = classify(snapshot, embeddings_ND[1:], options).answers
     assert (answer.scores[0].label, answer.similarity) == ("b", 1.0)

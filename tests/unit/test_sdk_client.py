@@ -203,7 +203,9 @@ async def test_a_failed_call_raises_the_exception_of_its_status(client, fake, co
 
 async def test_an_unknown_head_is_refused_before_any_request(client, inspection, fake):
     before = len(fake.seen(ClassifyRequest))
-    with pytest.raises(InvalidArgumentError, match="head: expected one of knn, prototype, got"):
+    with pytest.raises(
+        InvalidArgumentError, match="head: expected one of knn, prototype, ridge, auto, got"
+    ):
         await client.classify("inspection", [b"a1"], head="svm")
     assert len(fake.seen(ClassifyRequest)) == before
 

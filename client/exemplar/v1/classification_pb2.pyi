@@ -144,9 +144,9 @@ class ClassifyRequest(_message.Message):
     include_neighbors: _builtins.bool
     """Whether answers carry their neighbors. Default: false."""
     false_accept_rate: _builtins.float
-    """The share of queries that belong to none of the labels which may get one all the same: 0 (none is
-    UNKNOWN by 1, all are by 0) to 1. A lower one makes more queries of known labels UNKNOWN as well; the
-    response's calibration estimates how many. Default (absent): 0.1.
+    """The share of queries that belong to none of the labels which may get one all the same, 0 to 1: the
+    others are UNKNOWN. A lower one makes more queries of the labels UNKNOWN as well; the response's
+    calibration estimates how many stay. Takes two labels. Default (absent): no query is UNKNOWN.
     """
     coverage: _builtins.float
     """Answers carry the set of labels that holds the right one for this share of the queries: above 0, below
@@ -252,8 +252,8 @@ class Calibration(_message.Message):
     accuracy: _builtins.float
     """Share of them that the others answer right. Absent where no label has two exemplars."""
     threshold: _builtins.float
-    """Queries whose `familiarity` is lower are UNKNOWN. Absent where there is nothing to find it from: a
-    single label.
+    """Queries whose `familiarity` is lower are UNKNOWN. Only with `false_accept_rate`, and absent where
+    there is nothing to find it from: a single label.
     """
     true_accept_rate: _builtins.float
     """Estimated share of queries of the labels that are as familiar as that. Absent with the threshold, and

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from exemplar_server.core import heads
+from exemplar_server.core import heads, leave_one_out
 from exemplar_server.core.snapshot import Neighbor
 
 if TYPE_CHECKING:
@@ -21,7 +21,6 @@ if TYPE_CHECKING:
 
     from exemplar_server.core.snapshot import Snapshot
 
-BLOCK = 512  # rows compared with all at once: 20 MB of similarities at 10,000 exemplars
 SPEAKERS = 3
 
 
@@ -51,13 +50,18 @@ class Evaluation:
 
 
 def evaluate(snapshot: Snapshot, head: str, k: int, most: int) -> Evaluation:
-    """`head`: KNN or PROTOTYPE. The snapshot must hold at least one exemplar."""
+    """The snapshot must hold at least one exemplar.
+
+    Raises:
+        TooFewExemplarsError: head RIDGE, and a label has too few exemplars.
+    """
     ids, labels, embeddings_ND = snapshot.live()
-    names = tuple(sorted(set(labels)))
-    codes_N = np.searchsorted(np.array(names, dtype=object), np.array(labels, dtype=object))
-    similarities_NL = prototype_similarities(embeddings_ND, codes_N, len(names))
+    names, codes_N = snapshot.coded(labels)
+    head = snapshot.head(head, k)
+    similarities_NL = leave_one_out.prototype_similarities(embeddings_ND, codes_N, len(names))
     best_N = similarities_NL.argmax(axis=1)
-    answers_N = knn_answers(embeddings_ND, codes_N, len(names), k) if head == heads.KNN else best_N
+    shares_NL = leave_one_out.shares(embeddings_ND, codes_N, len(names), head, k)
+    answers_N = shares_NL.argmax(axis=1)
     has_other_N = np.bincount(codes_N)[codes_N] > 1
     answers_N = np.where(has_other_N, answers_N, -1)
     suspicion_N = np.where(
@@ -77,20 +81,6 @@ def evaluate(snapshot: Snapshot, head: str, k: int, most: int) -> Evaluation:
     return Evaluation(head, names, codes_N, answers_N, found)
 
 
-def prototype_similarities(
-    embeddings_ND: NDArray[np.float32], codes_N: NDArray[np.int64], label_count: int
-) -> NDArray[np.float64]:
-    """Cosines with every label's prototype, an exemplar's own label's without it, (N, L)."""
-    sums_LD = np.zeros((label_count, embeddings_ND.shape[1]))
-    np.add.at(sums_LD, codes_N, embeddings_ND)
-    similarities_NL = (embeddings_ND @ _unit(sums_LD).astype(np.float32).T).astype(np.float64)
-    for start in range(0, len(codes_N), BLOCK):
-        rows = np.arange(start, min(start + BLOCK, len(codes_N)))
-        own_BD = _unit(sums_LD[codes_N[rows]] - embeddings_ND[rows])
-        similarities_NL[rows, codes_N[rows]] = (own_BD * embeddings_ND[rows]).sum(axis=1)
-    return similarities_NL
-
-
 def suspicions(
     similarities_NL: NDArray[np.float64], codes_N: NDArray[np.int64]
 ) -> NDArray[np.float64]:
@@ -101,25 +91,6 @@ def suspicions(
     margins_N = others_NL.max(axis=1) - similarities_NL[rows, codes_N]
     result_N: NDArray[np.float64] = 1 / (1 + np.exp(-margins_N / heads.DEFAULT_TEMPERATURE))
     return result_N
-
-
-def knn_answers(
-    embeddings_ND: NDArray[np.float32], codes_N: NDArray[np.int64], label_count: int, k: int
-) -> NDArray[np.int64]:
-    """What the k nearest others vote for; ties by label."""
-    count = len(codes_N)
-    k = min(k, count - 1)
-    votes_NL = np.zeros((count, label_count))
-    for start in range(0, count if k else 0, BLOCK):
-        rows = np.arange(start, min(start + BLOCK, count))
-        similarities_BN = embeddings_ND[rows] @ embeddings_ND.T
-        similarities_BN[np.arange(len(rows)), rows] = -np.inf
-        near_BK = np.argpartition(-similarities_BN, k - 1, axis=1)[:, :k]
-        near = np.take_along_axis(similarities_BN, near_BK, axis=1)
-        weights_BK = np.exp((near - 1.0) / heads.DEFAULT_TEMPERATURE)
-        np.add.at(votes_NL, (rows[:, None], codes_N[near_BK]), weights_BK)
-    answers_N: NDArray[np.int64] = votes_NL.argmax(axis=1)
-    return answers_N
 
 
 def wilson(right: int, count: int) -> tuple[float, float]:
@@ -141,10 +112,3 @@ def _speakers(
     similarities_K = embeddings_ND[rows_K] @ embeddings_ND[row]
     order = np.argsort(-similarities_K, kind="stable")[:SPEAKERS]
     return [Neighbor(ids[rows_K[n]], labels[rows_K[n]], float(similarities_K[n])) for n in order]
-
-
-def _unit(rows: NDArray[np.float64]) -> NDArray[np.float64]:
-    result: NDArray[np.float64] = rows / np.maximum(
-        np.linalg.norm(rows, axis=1, keepdims=True), 1e-12
-    )
-    return result

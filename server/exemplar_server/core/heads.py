@@ -17,7 +17,11 @@ if TYPE_CHECKING:
 
 KNN = "KNN"
 PROTOTYPE = "PROTOTYPE"
-DEFAULT_HEAD = KNN
+RIDGE = "RIDGE"
+AUTO = "AUTO"
+DEFAULT_HEAD = AUTO
+# Below, prototypes are as good, and a label's regression hangs on single images.
+RIDGE_EXEMPLARS = 10
 DEFAULT_K = 5
 # Wu et al. 2018, "Unsupervised Feature Learning via Non-Parametric Instance Discrimination",
 # section 3.4 (https://arxiv.org/abs/1805.01978); DINOv2's k-NN evaluation has the same value.
@@ -26,36 +30,27 @@ DEFAULT_TEMPERATURE = 0.07
 
 @dataclass(frozen=True)
 class LabelScore:
-    """A label's share of an answer, in [0, 1]."""
+    """A label's share of an answer, in [0, 1]; `probability` is the calibrated one, if any."""
 
     label: str
     score: float
+    probability: float | None = None
 
 
-def knn_scores(
-    labels_K: Sequence[str], similarities_K: NDArray[np.float32], temperature: float
-) -> list[LabelScore]:
-    """The vote of the nearest exemplars, best label first, ties by label; scores sum to 1.
+def votes(
+    codes_K: Sequence[int],
+    similarities_K: NDArray[np.float32],
+    label_count: int,
+    temperature: float,
+) -> NDArray[np.float64]:
+    """Each label's share of the nearest exemplars' votes, (L,); shares sum to 1.
 
     Each neighbor weighs exp((similarity - 1) / temperature): scikit-learn's KNeighborsClassifier
     with metric cosine and weights exp(-d / T).
     """
-    weights_K = _softmax(similarities_K, temperature)
-    shares: dict[str, float] = {}
-    for label, weight in zip(labels_K, weights_K.tolist(), strict=True):
-        shares[label] = shares.get(label, 0.0) + weight
-    return _ranked(shares)
-
-
-def prototype_scores(
-    labels_L: Sequence[str], similarities_L: NDArray[np.float32], temperature: float
-) -> list[LabelScore]:
-    """The share of each label's prototype, best first, ties by label; scores sum to 1.
-
-    Snell et al. 2017, "Prototypical Networks", equation 2, with cosine for the distance.
-    """
-    shares = _softmax(similarities_L, temperature).tolist()
-    return _ranked(dict(zip(labels_L, shares, strict=True)))
+    shares_L = np.zeros(label_count)
+    np.add.at(shares_L, list(codes_K), softmax(similarities_K, temperature))
+    return shares_L
 
 
 def prototypes(
@@ -73,13 +68,33 @@ def prototypes(
     return result_LD
 
 
-def _softmax(similarities: NDArray[np.float32], temperature: float) -> NDArray[np.float64]:
-    logits = similarities.astype(np.float64) / temperature
-    weights = np.exp(logits - logits.max())  # the max cancels in the ratio and avoids overflow
-    result: NDArray[np.float64] = weights / weights.sum()
+def softmax(
+    values: NDArray[np.float32] | NDArray[np.float64], temperature: float = DEFAULT_TEMPERATURE
+) -> NDArray[np.float64]:
+    """Shares along the last axis that sum to 1.
+
+    Of similarities with prototypes: Snell et al. 2017, "Prototypical Networks", equation 2, with
+    cosine for the distance.
+    """
+    logits = values.astype(np.float64) / temperature
+    # The max cancels in the ratio and avoids overflow.
+    weights = np.exp(logits - logits.max(axis=-1, keepdims=True))
+    result: NDArray[np.float64] = weights / weights.sum(axis=-1, keepdims=True)
     return result
 
 
-def _ranked(shares: dict[str, float]) -> list[LabelScore]:
-    ordered = sorted(shares.items(), key=lambda item: (-item[1], item[0]))
-    return [LabelScore(label, score) for label, score in ordered]
+def ranked(
+    labels_L: Sequence[str],
+    shares_L: NDArray[np.float64],
+    probabilities_L: NDArray[np.float64] | None = None,
+) -> list[LabelScore]:
+    """The labels with a share, best first, ties by label; `labels_L` are in their order."""
+    order = np.argsort(-shares_L, kind="stable")
+    return [
+        LabelScore(
+            labels_L[code],
+            float(shares_L[code]),
+            None if probabilities_L is None else float(probabilities_L[code]),
+        )
+        for code in order[shares_L[order] > 0].tolist()
+    ]

@@ -9,24 +9,30 @@ Shapes: N rows (dead ones included), Q queries, K neighbors, D dim.
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from exemplar_server.core import heads
+from exemplar_server.core import calibration, heads, leave_one_out, ridge
+from exemplar_server.errors import TooFewExemplarsError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from numpy.typing import NDArray
 
+    from exemplar_server.core.calibration import Calibration
     from exemplar_server.core.exemplars import Delta, SupportSet
     from exemplar_server.core.ports import Index, IndexFactory
+    from exemplar_server.core.ridge import Ridge
 
 # Above this share of dead rows, over-fetching costs more than one copy of the live ones.
 COMPACT_DEAD_SHARE = 0.2
+# Calibrating on more exemplars takes longer and tells hardly more.
+MOST_CALIBRATED = 2000
 
 
 @dataclass(frozen=True)
@@ -69,14 +75,77 @@ class Snapshot:
         return [_nearest(neighbors, k) for neighbors in found]
 
     @cached_property
+    def code_of(self) -> dict[str, int]:
+        """The live labels, numbered in their order."""
+        names = sorted({self.labels[row] for row in np.flatnonzero(self.is_live_N)})
+        return {label: code for code, label in enumerate(names)}
+
+    def coded(self, labels: Sequence[str]) -> tuple[tuple[str, ...], NDArray[np.int64]]:
+        """All labels' names, and the numbers of these."""
+        codes_N = np.array([self.code_of[label] for label in labels], dtype=np.int64)
+        return tuple(self.code_of), codes_N
+
+    @cached_property
     def prototypes(self) -> tuple[tuple[str, ...], NDArray[np.float32]]:
         """The labels, ordered, and their prototypes (L, D)."""
         live_N = np.flatnonzero(self.is_live_N)
-        labels_N = [self.labels[row] for row in live_N]
-        names = tuple(sorted(set(labels_N)))
-        code_of = {label: code for code, label in enumerate(names)}
-        codes_N = np.array([code_of[label] for label in labels_N], dtype=np.int64)
+        names, codes_N = self.coded([self.labels[row] for row in live_N])
         return names, heads.prototypes(self.embeddings_ND[live_N], codes_N, len(names))
+
+    @cached_property
+    def prototype_products(self) -> NDArray[np.float64]:
+        """The prototypes' products with each other, (L, L)."""
+        prototypes_LD = self.prototypes[1]
+        return (prototypes_LD @ prototypes_LD.T).astype(np.float64)
+
+    @cached_property
+    def ridge(self) -> Ridge:
+        _, labels, embeddings_ND = self.live()
+        names, codes_N = self.coded(labels)
+        return ridge.fit(embeddings_ND, codes_N, len(names))
+
+    def head(self, head: str, k: int) -> str:
+        """`head`, or the one that AUTO stands for.
+
+        Raises:
+            TooFewExemplarsError: RIDGE, and a label has too few exemplars.
+        """
+        if head == heads.AUTO:
+            if k not in self._best_heads:
+                self._best_heads[k] = leave_one_out.best_head(*self._sample(), k)
+            return self._best_heads[k]
+        counts = Counter(self.labels[row] for row in np.flatnonzero(self.is_live_N))
+        label, fewest = min(counts.items(), key=lambda item: (item[1], item[0]))
+        if head == heads.RIDGE and fewest < heads.RIDGE_EXEMPLARS:
+            raise TooFewExemplarsError(
+                f"head: RIDGE takes {heads.RIDGE_EXEMPLARS} exemplars of each label, "
+                f"label {label!r} has {fewest}"
+            )
+        return head
+
+    def calibration(self, head: str, k: int) -> Calibration:
+        """Of `head`, which is not AUTO; computed once."""
+        key = (head, k)
+        if key not in self._calibrations:
+            self._calibrations[key] = calibration.calibrate(*self._sample(), head, k)
+        return self._calibrations[key]
+
+    # Two threads may compute the same; both get it right.
+    @cached_property
+    def _best_heads(self) -> dict[int, str]:
+        return {}
+
+    @cached_property
+    def _calibrations(self) -> dict[tuple[str, int], Calibration]:
+        return {}
+
+    def _sample(self) -> tuple[NDArray[np.float32], NDArray[np.int64], int]:
+        """Embeddings, label numbers and their count, of MOST_CALIBRATED exemplars at most."""
+        _, labels, embeddings_ND = self.live()
+        count = min(len(labels), MOST_CALIBRATED)
+        rows = np.linspace(0, len(labels) - 1, count).astype(np.int64)
+        names, codes_N = np.unique(self.coded(labels)[1][rows], return_inverse=True)
+        return embeddings_ND[rows], codes_N, len(names)
 
     @property
     def embeddings_ND(self) -> NDArray[np.float32]:

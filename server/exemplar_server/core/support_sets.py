@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from exemplar_server.core.classify import Answer, classify
+from exemplar_server.core.classify import Answer, Answers, classify
 from exemplar_server.core.contents import embed_contents
 from exemplar_server.core.embedder import Timings
 from exemplar_server.core.exemplars import ItemResult, NewExemplar, Page, new_exemplar_id
@@ -57,6 +57,7 @@ class Classified:
     """One answer or error a query, in order, all from one snapshot of `support_set`."""
 
     answers: list[Answer | ExemplarError]
+    found: Answers
     support_set: SupportSet
     timings: Timings
 
@@ -228,14 +229,16 @@ class SupportSets:
         Raises:
             EmptySupportSetError: the support set has no exemplars.
             FingerprintMismatchError: it is of a backbone that does not run here.
+            TooFewExemplarsError: for the head or the coverage asked for.
         """
         snapshot = await self.snapshot(call.tenant, name, min_revision)
         embedded = await self._embed(call, snapshot.support_set, queries, "queries")
         started = time.perf_counter()
-        answers = await asyncio.to_thread(_answers, snapshot, embedded.items, options)
+        found = await asyncio.to_thread(_answers, snapshot, embedded.items, options)
         search_ms = (time.perf_counter() - started) * 1e3
         timings = replace(embedded.timings, search_ms=search_ms)
-        return Classified(answers, snapshot.support_set, timings)
+        answers = _in_place(embedded.items, found.answers)
+        return Classified(answers, found, snapshot.support_set, timings)
 
     async def _to_the_end(
         self, change: Awaitable[Change], cache: Callable[[Change], Awaitable[object]]
@@ -276,10 +279,17 @@ def _answers(
     snapshot: Snapshot,
     items: Sequence[NDArray[np.float32] | ExemplarError],
     options: ClassifyOptions,
-) -> list[Answer | ExemplarError]:
+) -> Answers:
     queries = [item for item in items if not isinstance(item, ExemplarError)]
-    answers = iter(classify(snapshot, np.stack(queries), options) if queries else [])
-    return [item if isinstance(item, ExemplarError) else next(answers) for item in items]
+    dim = snapshot.support_set.dim
+    return classify(snapshot, np.reshape(queries, (-1, dim)).astype(np.float32), options)
+
+
+def _in_place(
+    items: Sequence[NDArray[np.float32] | ExemplarError], answers: Sequence[Answer]
+) -> list[Answer | ExemplarError]:
+    rest = iter(answers)
+    return [item if isinstance(item, ExemplarError) else next(rest) for item in items]
 
 
 def _refuse_failures(embedded: Embeddings) -> None:

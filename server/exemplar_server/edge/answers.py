@@ -18,14 +18,17 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from exemplar_server.core.classify import Answer
+    from exemplar_server.core.classify import Answer, Answers
     from exemplar_server.core.embedder import Backbone, Embeddings, Timings
     from exemplar_server.core.exemplars import Change, Exemplar, ItemResult, Page, SupportSet
     from exemplar_server.core.limits import Limits
     from exemplar_server.core.support_sets import Added, Classified, Listed
 
-MOST_SCORES = 100  # a prototype of each of 100,000 labels would not fit into a message
-HEADS = {heads.KNN: classification.HEAD_KNN, heads.PROTOTYPE: classification.HEAD_PROTOTYPE}
+HEADS = {
+    heads.KNN: classification.HEAD_KNN,
+    heads.PROTOTYPE: classification.HEAD_PROTOTYPE,
+    heads.RIDGE: classification.HEAD_RIDGE,
+}
 
 
 def embed_response(embedded: Embeddings, fingerprint: str) -> embedding.EmbedResponse:
@@ -140,13 +143,14 @@ def support_sets_response(page: Page[SupportSet]) -> support_set.ListSupportSets
     )
 
 
-def classify_response(classified: Classified, head: str) -> classification.ClassifyResponse:
+def classify_response(classified: Classified) -> classification.ClassifyResponse:
     return classification.ClassifyResponse(
         answers=[_answer(answer) for answer in classified.answers],
         revision=classified.support_set.revision,
         fingerprint=classified.support_set.fingerprint,
-        head=HEADS[head],
+        head=HEADS[classified.found.head],
         timings=_timings(classified.timings),
+        calibration=_calibration(classified.found),
     )
 
 
@@ -178,18 +182,29 @@ def _answer(answer: Answer | ExemplarError) -> classification.Answer:
         return classification.Answer(error=item_error(answer))
     best = answer.scores[0]
     return classification.Answer(
-        verdict=classification.VERDICT_LABEL,
+        verdict=classification.VERDICT_UNKNOWN
+        if answer.is_unknown
+        else classification.VERDICT_LABEL,
         label=best.label,
         score=best.score,
-        scores=[
-            classification.LabelScore(label=item.label, score=item.score)
-            for item in answer.scores[:MOST_SCORES]
-        ],
+        scores=[classification.LabelScore(**vars(item)) for item in answer.scores],
         neighbors=[
             classification.Neighbor(
                 exemplar_id=n.exemplar_id, label=n.label, similarity=n.similarity
             )
             for n in answer.neighbors
         ],
+        probability=best.probability,
         similarity=answer.similarity,
+        familiarity=answer.familiarity,
+        margin=answer.margin,
+        label_set=answer.label_set,
+    )
+
+
+def _calibration(found: Answers) -> classification.Calibration:
+    known, threshold = found.calibration, found.threshold
+    rate = None if threshold is None else known.true_accept_rate(threshold)
+    return classification.Calibration(
+        accuracy=known.accuracy, threshold=threshold, true_accept_rate=rate, note=known.note
     )

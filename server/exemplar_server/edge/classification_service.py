@@ -39,7 +39,7 @@ class ClassificationServicer(rpc.ClassificationServiceServicer):
             call, name, queries, options, request.min_revision
         )
         self._metrics.observe(classified.timings, classified.answers)
-        return answers.classify_response(classified, options.head)
+        return answers.classify_response(classified)
 
     async def StreamClassify(  # type: ignore[override]
         self, request_iterator: AsyncIterator[pb.StreamClassifyRequest], call: Call

@@ -36,6 +36,8 @@ HEADS = {
     classification.HEAD_UNSPECIFIED: heads.DEFAULT_HEAD,
     classification.HEAD_KNN: heads.KNN,
     classification.HEAD_PROTOTYPE: heads.PROTOTYPE,
+    classification.HEAD_RIDGE: heads.RIDGE,
+    classification.HEAD_AUTO: heads.AUTO,
 }
 MAX_PAGE = 1000
 DEFAULT_PAGE = 100
@@ -133,7 +135,26 @@ def classify_options(request: classification.ClassifyRequest, limits: Limits) ->
     if request.head not in HEADS:
         known = ", ".join(classification.Head.keys())
         raise InvalidInputError(f"head: expected one of {known}, got {request.head}")
-    return ClassifyOptions(k, HEADS[request.head], temperature, request.include_neighbors)
+    false_accept_rate, coverage = _rates(request)
+    return ClassifyOptions(
+        k,
+        HEADS[request.head],
+        temperature,
+        request.include_neighbors,
+        false_accept_rate,
+        coverage,
+    )
+
+
+def _rates(request: classification.ClassifyRequest) -> tuple[float | None, float | None]:
+    rate = request.false_accept_rate if request.HasField("false_accept_rate") else None
+    if rate is not None and not 0 <= rate <= 1:
+        raise InvalidInputError(f"false_accept_rate: expected 0..1, got {rate:g}")
+    coverage = request.coverage if request.HasField("coverage") else None
+    if coverage is not None and not 0 < coverage < 1:
+        raise InvalidInputError(f"coverage: expected above 0 and below 1, got {coverage:g}")
+    # Floats on the wire: 0.9 is 0.8999999762 there, 0.1 is 0.1000000015.
+    return rate, None if coverage is None else round(coverage, 6)
 
 
 def page_size(size: int) -> int:
