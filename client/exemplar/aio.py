@@ -9,7 +9,7 @@ from functools import partial
 from types import TracebackType
 from typing import Self
 
-from exemplar import adding_plan, inference_plans, support_set_plans
+from exemplar import adding_plan, evaluation, inference_plans, support_set_plans
 from exemplar.adding_plan import AddOptions
 from exemplar.aio_maps import AsyncMapMethods
 from exemplar.answers import (
@@ -25,6 +25,7 @@ from exemplar.answers import (
 from exemplar.async_driver import AsyncDriver
 from exemplar.channel import connection
 from exemplar.embedding import Embedding
+from exemplar.evaluation import Evaluation
 from exemplar.images import Image, ImageFile, Labelled
 from exemplar.inference_plans import ClassifyOptions
 from exemplar.memory import Memory, known_limits, server_info
@@ -186,6 +187,22 @@ class AsyncClient(AsyncMapMethods):
                 min_revision=min_revision,
                 progress=progress,
             )
+        )
+
+    async def evaluate(
+        self,
+        support_set: str,
+        *,
+        head: str | None = None,
+        k: int | None = None,
+        min_revision: int | None = None,
+    ) -> Evaluation:
+        """Every exemplar answered by the others: accuracy, labels, confusions, suspects.
+
+        `head`, `k` and `min_revision` as in `classify`.
+        """
+        return await self._driver.run(
+            evaluation.evaluate(self._memory, support_set, head, k, min_revision)
         )
 
     async def stream_classify(

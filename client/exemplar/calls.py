@@ -13,7 +13,14 @@ from typing import Any, Generic, TypeVar
 
 from google.protobuf.message import Message
 
-from exemplar.v1 import admin_pb2, classification_pb2, embedding_pb2, map_pb2, support_set_pb2
+from exemplar.v1 import (
+    admin_pb2,
+    classification_pb2,
+    embedding_pb2,
+    evaluation_pb2,
+    map_pb2,
+    support_set_pb2,
+)
 
 RequestT = TypeVar("RequestT", bound=Message)
 ResponseT = TypeVar("ResponseT", bound=Message)
@@ -133,6 +140,11 @@ STREAM_CLASSIFY = Method(
     _V1 + "ClassificationService/StreamClassify",
     classification_pb2.StreamClassifyRequest,
     classification_pb2.StreamClassifyResponse,
+)
+EVALUATE = Method(
+    _V1 + "EvaluationService/EvaluateSupportSet",
+    evaluation_pb2.EvaluateSupportSetRequest,
+    evaluation_pb2.EvaluateSupportSetResponse,
 )
 COMPUTE_MAP = Method(
     _V1 + "MapService/ComputeMap", map_pb2.ComputeMapRequest, map_pb2.ComputeMapResponse

@@ -14,6 +14,7 @@ from typing import Any
 
 from exemplar.answers import Answer, SupportSet
 from exemplar.cli_files import image_paths, labelled_files
+from exemplar.cli_tables import table, told
 from exemplar.client import Client
 from exemplar.embedding import ItemError
 from exemplar.errors import ExemplarError, NotFoundError
@@ -115,6 +116,11 @@ def _embed(client: Client, options: argparse.Namespace) -> int:
     return _report((p, e.error) for p, e in zip(paths, embeddings, strict=True) if e.error)
 
 
+def _evaluate(client: Client, options: argparse.Namespace) -> int:
+    print(told(client.evaluate(options.support_set, head=options.head)))
+    return 0
+
+
 def _map(client: Client, options: argparse.Namespace) -> int:
     save = saver_for(options.out)
     paths = image_paths(options.place) if options.place else []
@@ -196,10 +202,7 @@ def _report(errors: Iterable[tuple[Path, ItemError | None]]) -> int:
 
 
 def _print_table(head: Sequence[str], rows: Iterable[Iterable[object]]) -> None:
-    cells = [list(head), *([str(cell) for cell in row] for row in rows)]
-    widths = [max(len(row[column]) for row in cells) for column in range(len(head))]
-    for row in cells:
-        print("  ".join(map(str.ljust, row, widths)).rstrip())
+    print(table(head, rows))
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -212,6 +215,7 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     _add_image_commands(commands)
     _add_map_command(commands)
+    _add_evaluate_command(commands)
     _add_set_commands(commands)
     info = commands.add_parser("info", help="what the server is and allows")
     info.set_defaults(command=_info)
@@ -236,6 +240,13 @@ def _add_image_commands(commands: Subparsers) -> None:
     embed.add_argument("paths", metavar="PATH", nargs="+", type=Path)
     embed.add_argument("--out", type=Path, metavar="FILE.npy", help="one float32 row an image")
     embed.add_argument("--json", action="store_true", help="one JSON object a line")
+
+
+def _add_evaluate_command(commands: Subparsers) -> None:
+    evaluate = commands.add_parser("evaluate", help="how good a support set is, and what is wrong")
+    evaluate.set_defaults(command=_evaluate)
+    evaluate.add_argument("support_set", metavar="SET")
+    evaluate.add_argument("--head", help="auto (the default), prototype, knn or ridge")
 
 
 def _add_map_command(commands: Subparsers) -> None:

@@ -8,7 +8,7 @@ from functools import partial
 from types import TracebackType
 from typing import Self
 
-from exemplar import adding_plan, inference_plans, support_set_plans
+from exemplar import adding_plan, evaluation, inference_plans, support_set_plans
 from exemplar.adding_plan import AddOptions
 from exemplar.answers import (
     AddResult,
@@ -23,6 +23,7 @@ from exemplar.answers import (
 from exemplar.channel import connection
 from exemplar.client_maps import MapMethods
 from exemplar.embedding import Embedding
+from exemplar.evaluation import Evaluation
 from exemplar.images import Image, ImageFile, Labelled
 from exemplar.inference_plans import ClassifyOptions
 from exemplar.memory import Memory, known_limits, server_info
@@ -226,6 +227,22 @@ class Client(MapMethods):
                 min_revision=min_revision,
                 progress=progress,
             )
+        )
+
+    def evaluate(
+        self,
+        support_set: str,
+        *,
+        head: str | None = None,
+        k: int | None = None,
+        min_revision: int | None = None,
+    ) -> Evaluation:
+        """Every exemplar answered by the others: accuracy, labels, confusions, suspects.
+
+        `head`, `k` and `min_revision` as in `classify`.
+        """
+        return self._driver.run(
+            evaluation.evaluate(self._memory, support_set, head, k, min_revision)
         )
 
     def stream_classify(

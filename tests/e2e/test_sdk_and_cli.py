@@ -114,6 +114,25 @@ def folder(tmp_path_factory):
     return root
 
 
+def test_an_exemplar_among_strangers_is_suspected(client):
+    client.create_support_set("mixed")
+    seeds = [1, 1, 1, 2, 2, 2, 2]
+    labels = ["one", "one", "one", "two", "two", "two", "one"]
+    pairs = [(label, png(seed)) for label, seed in zip(labels, seeds, strict=True)]
+    added = client.add_exemplars("mixed", pairs)
+    found = client.evaluate("mixed")
+    assert found.suggestions == {added.exemplar_ids[-1]: "two"}
+    assert found.accuracy.value == pytest.approx(6 / 7)
+
+
+def test_the_command_line_evaluates(address, folder):
+    run(address, "add", "judged", str(folder))
+    done = run(address, "evaluate", "judged")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "answered right by the others" in done.stdout
+    assert "even" in done.stdout
+
+
 def test_the_command_line_adds_classifies_and_maps(address, folder, tmp_path):
     added = run(address, "add", "shapes", str(folder))
     assert "broken.png" in added.stdout + added.stderr

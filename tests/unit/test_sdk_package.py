@@ -14,11 +14,12 @@ from exemplar.v1 import (
     admin_pb2,
     classification_pb2,
     embedding_pb2,
+    evaluation_pb2,
     map_pb2,
     support_set_pb2,
 )
 
-API = [admin_pb2, classification_pb2, embedding_pb2, map_pb2, support_set_pb2]
+API = [admin_pb2, classification_pb2, embedding_pb2, evaluation_pb2, map_pb2, support_set_pb2]
 
 
 def public_methods(kind):

@@ -1,0 +1,92 @@
+"""Measures what answers promise: calibration, unknowns and label sets, on few-shot episodes.
+
+PYTHONPATH=tests python tests/bench/trust.py --artifact build/backbones/lite0/1 --data cifar10
+"""
+
+import argparse
+from pathlib import Path
+
+import numpy as np
+
+from exemplar_server.core import calibration, heads
+from exemplar_server.core.artifact import find_artifact
+from exemplar_training.data.layout import DEFAULT_ROOT
+from exemplar_training.evaluation.embeddings import by_artifact
+from exemplar_training.evaluation.metrics import auroc, calibration_error, interval
+from exemplar_training.evaluation.trial import Trial, draw
+
+RATES = (0.05, 0.1)
+COVERAGE = 0.9
+
+
+def measured(embeddings_ND, support_LS, query_LQ, unknown_M):
+    """One episode by prototypes: what each bar needs."""
+    n_way, n_shot = support_LS.shape
+    codes_X, truth_Q = (
+        np.repeat(np.arange(n_way), n_shot),
+        np.repeat(np.arange(n_way), query_LQ.shape[1]),
+    )
+    support_XD = embeddings_ND[support_LS.ravel()]
+    known = calibration.calibrate(support_XD, codes_X, n_way, heads.PROTOTYPE, heads.DEFAULT_K)
+    prototypes_LD = heads.prototypes(support_XD, codes_X, n_way)
+    gram_LL = (prototypes_LD @ prototypes_LD.T).astype(np.float64)
+    own_QL = embeddings_ND[query_LQ.ravel()] @ prototypes_LD.T
+    own_Q = calibration.familiarity(own_QL, gram_LL)
+    strange_M = calibration.familiarity(embeddings_ND[unknown_M] @ prototypes_LD.T, gram_LL)
+    probability_QL = known.probabilities(heads.softmax(own_QL))
+    held_QL = 1 - probability_QL <= known.label_set_bound(COVERAGE) + 1e-9
+    thresholds = [known.unfamiliar.threshold(rate) for rate in RATES]
+    return {
+        "probability": probability_QL.max(axis=1),
+        "is_right": probability_QL.argmax(axis=1) == truth_Q,
+        "auroc": auroc(own_Q, strange_M),
+        "covered": held_QL[np.arange(len(truth_Q)), truth_Q].mean(),
+        "set_size": np.maximum(held_QL.sum(axis=1), 1).mean(),
+        **{
+            f"false_accept_{r}": (strange_M >= t).mean()
+            for r, t in zip(RATES, thresholds, strict=True)
+        },
+        **{f"true_accept_{r}": (own_Q >= t).mean() for r, t in zip(RATES, thresholds, strict=True)},
+        **{
+            f"estimated_{r}": known.true_accept_rate(t)
+            for r, t in zip(RATES, thresholds, strict=True)
+        },
+    }
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--artifact", type=Path, required=True)
+    parser.add_argument("--data", required=True)
+    parser.add_argument("--root", type=Path, default=DEFAULT_ROOT)
+    parser.add_argument("--episodes", type=int, default=500)
+    parser.add_argument("--n-query", type=int, default=15)
+    asked = parser.parse_args()
+    trial = Trial(
+        asked.data, asked.root.expanduser(), None, 5, (5,), asked.n_query, asked.episodes, 0
+    )
+    drawn = draw(trial)
+    print(*drawn.told, sep="\n")
+    embeddings_ND = by_artifact(find_artifact(asked.artifact), drawn.images, "embedding")
+    report(embeddings_ND, drawn.episodes[0])
+
+
+def report(embeddings_ND, episodes):
+    found = [
+        measured(embeddings_ND, support, query, unknown)
+        for support, query, unknown in zip(
+            episodes.support_ELS, episodes.query_ELQ, episodes.unknown_EM, strict=True
+        )
+    ]
+    probability, is_right = (
+        np.concatenate([f[n] for f in found]) for n in ("probability", "is_right")
+    )
+    error = calibration_error(probability, is_right)
+    print(f"accuracy {is_right.mean():.3f}, calibration error {error:.3f}")
+    for name in sorted(found[0].keys() - {"probability", "is_right"}):
+        told = interval(np.array([f[name] for f in found]))
+        print(f"{name} {told.mean:.3f} +- {told.half:.3f}")
+
+
+if __name__ == "__main__":
+    main()
