@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from exemplar_server.core import evaluation, heads
+from exemplar_server.core import heads, leave_one_out
 from exemplar_server.core.evaluation import evaluate, wilson
 
 
@@ -45,7 +45,7 @@ def test_blocks_change_no_answer(monkeypatch):
     labels = "abcd" * 10
     embeddings = held(labels)
     whole = evaluate(Held(labels, embeddings), heads.KNN, 5, 10)
-    monkeypatch.setattr(evaluation, "BLOCK", 7)
+    monkeypatch.setattr(leave_one_out, "BLOCK", 7)
     cut = evaluate(Held(labels, embeddings), heads.KNN, 5, 10)
     assert (whole.answers_N == cut.answers_N).all()
 

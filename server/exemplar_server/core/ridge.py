@@ -47,7 +47,8 @@ def fit(embeddings_ND: NDArray[np.float32], codes_N: NDArray[np.int64], label_co
     rows_ND, values_NL = weight_N1 * centered_ND, weight_N1 * targets_NL
     weights_DL, leverage_N = _solved(rows_ND, values_NL)
     residuals_NL = targets_NL - centered_ND @ weights_DL
-    left_out_NL = targets_NL - residuals_NL / (1 - leverage_N - share_N)[:, None] + 1 / label_count
+    rest_N1 = np.maximum(1 - leverage_N - share_N, 1e-12)[:, None]  # 0 for a single exemplar
+    left_out_NL = targets_NL - residuals_NL / rest_N1 + 1 / label_count
     return Ridge(mean_D, weights_DL, left_out_NL)
 
 
