@@ -120,7 +120,7 @@ def test_the_verdict_says_what_the_interval_allows(tmp_path, spreads, judged):
     gap = found.after.main.minus(found.before.main)
     assert said.startswith(judged)
     assert f"{100 * abs(gap.mean):.1f} points" in said
-    assert "3-way 2-shot, 5-NN, the server's default head" in said
+    assert "3-way 2-shot, 5-NN" in said
 
 
 def test_a_backbone_that_gives_one_embedding_for_all_images_has_no_map(found):

@@ -46,7 +46,7 @@ class Subject:
 
     @property
     def main(self) -> Outcome:
-        """By the server's default head, with the most exemplars."""
+        """By MAIN_HEAD, with the most exemplars."""
         return self.at(MAIN_HEAD, max(o.n_shot for o in self.outcomes))
 
 
@@ -82,7 +82,7 @@ class Findings:
     def main_told(self) -> str:
         """Which of the measurements the details are about."""
         n_way, n_shot = self.drawn.trial.n_way, self.after.main.n_shot
-        return f"{n_way}-way {n_shot}-shot, {MAIN_HEAD}, the server's default head"
+        return f"{n_way}-way {n_shot}-shot, {MAIN_HEAD}"
 
 
 def find(artifacts: Sequence[Artifact], drawn: Drawn) -> Findings:
