@@ -14,12 +14,26 @@ import structlog
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 
-from exemplar.v1 import admin_pb2, classification_pb2, embedding_pb2, map_pb2, support_set_pb2
+from exemplar.v1 import (
+    admin_pb2,
+    classification_pb2,
+    embedding_pb2,
+    evaluation_pb2,
+    map_pb2,
+    support_set_pb2,
+)
 from exemplar_server.edge.credentials import key_hash
 from exemplar_server.edge.logs import configure_logs
 from rpc_calls import IMAGES, add, ask, classify, prepare, remove
 
-MODULES = (admin_pb2, classification_pb2, embedding_pb2, map_pb2, support_set_pb2)
+MODULES = (
+    admin_pb2,
+    classification_pb2,
+    embedding_pb2,
+    evaluation_pb2,
+    map_pb2,
+    support_set_pb2,
+)
 SERVICES = [s.full_name for m in MODULES for s in m.DESCRIPTOR.services_by_name.values()]
 SERVING = health_pb2.HealthCheckResponse.SERVING
 NOT_SERVING = health_pb2.HealthCheckResponse.NOT_SERVING
