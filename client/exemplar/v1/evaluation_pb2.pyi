@@ -40,7 +40,7 @@ class EvaluateSupportSetRequest(_message.Message):
     findings: _builtins.int
     """The most findings of each kind (suspects, duplicates, confusions): 1 to 1000. Default (0): 100."""
     include_thumbnails: _builtins.bool
-    """Whether the findings come with thumbnails, of the images that are kept. Default: false."""
+    """Whether the findings come with thumbnails, of the images that are kept. Default: false. Not answered yet."""
     def __init__(
         self,
         *,
@@ -123,11 +123,13 @@ class EvaluateSupportSetResponse(_message.Message):
 
     @_builtins.property
     def duplicates(self) -> _containers.RepeatedCompositeFieldContainer[Global___Duplicate]:
-        """Pairs of exemplars that are nearly the same image, the closest first."""
+        """Pairs of exemplars that are nearly the same image, the closest first. Not answered yet."""
 
     @_builtins.property
     def thumbnails(self) -> _containers.ScalarMap[_builtins.str, _builtins.bytes]:
-        """JPEGs of at most 64 x 64 pixels by exemplar id; only with `include_thumbnails`."""
+        """JPEGs of at most 64 x 64 pixels by exemplar id; only with `include_thumbnails`. Not answered
+        yet.
+        """
 
     def __init__(
         self,
@@ -202,9 +204,9 @@ class LabelEvaluation(_message.Message):
     exemplar_count: _builtins.int
     """Its exemplars."""
     exemplars_needed: _builtins.int
-    """About how many exemplars more would help; 0 where it does not need any."""
+    """About how many exemplars more would help; 0 where it does not need any. Not answered yet."""
     advice: _builtins.str
-    """Why, in words for people. Empty where it needs none."""
+    """Why, in words for people. Empty where it needs none. Not answered yet."""
     @_builtins.property
     def recall(self) -> Global___Accuracy:
         """Share of its exemplars that the others answer right. Absent where it has one exemplar."""
@@ -249,7 +251,7 @@ class Confusion(_message.Message):
     """How many."""
     @_builtins.property
     def exemplar_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """Up to 20 of them, the surest first."""
+        """Up to 20 of them, the surest first. Not answered yet."""
 
     def __init__(
         self,
