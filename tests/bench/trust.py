@@ -67,7 +67,7 @@ def main():
     )
     drawn = draw(trial)
     print(*drawn.told, sep="\n")
-    embeddings_ND = by_artifact(find_artifact(asked.artifact), drawn.images, "embedding")
+    embeddings_ND = by_artifact(find_artifact(asked.artifact, ""), drawn.images, "embedding")
     report(embeddings_ND, drawn.episodes[0])
 
 
