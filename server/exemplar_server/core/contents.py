@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from exemplar_server.core.embedder import Embeddings
 from exemplar_server.core.vectors import Vector, unit_embedding
 from exemplar_server.errors import ExemplarError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     import numpy as np
     from numpy.typing import NDArray
 
     from exemplar_server.core.embedder import Embedder
 
+Found = TypeVar("Found")
 Content = bytes | Vector | ExemplarError  # an image, an embedding, or what is wrong with the item
 
 
@@ -69,3 +70,22 @@ def _located(
     path: str, item: NDArray[np.float32] | ExemplarError
 ) -> NDArray[np.float32] | ExemplarError:
     return type(item)(f"{path}: {item}") if isinstance(item, ExemplarError) else item
+
+
+def usable(embedded: Embeddings) -> list[NDArray[np.float32]]:
+    """All embeddings, where a failure of one is a failure of all: it is raised."""
+    for item in embedded.items:
+        if isinstance(item, ExemplarError):
+            raise item
+    return present(embedded)
+
+
+def present(embedded: Embeddings) -> list[NDArray[np.float32]]:
+    """The embeddings without the failures among them."""
+    return [item for item in embedded.items if not isinstance(item, ExemplarError)]
+
+
+def in_order(embedded: Embeddings, found: Iterable[Found]) -> list[Found | ExemplarError]:
+    """What was found for each of `present`, and between them the failures in their places."""
+    rest = iter(found)
+    return [item if isinstance(item, ExemplarError) else next(rest) for item in embedded.items]

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from exemplar_server.errors import ExemplarError, InvalidInputError
+from exemplar_server.errors import InvalidInputError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from exemplar_server.core.contents import Content
     from exemplar_server.core.embedder import Timings
     from exemplar_server.core.snapshot import Snapshot
+    from exemplar_server.errors import ExemplarError
 
 Place = tuple[float, float]
 
@@ -72,11 +73,3 @@ def nearest_places(
     """The place of each query's nearest exemplar, (Q, 2)."""
     places_Q2: NDArray[np.float32] = points_N2[np.argmax(queries_QD @ embeddings_ND.T, axis=1)]
     return places_Q2
-
-
-def in_order(
-    items: Sequence[NDArray[np.float32] | ExemplarError], places_Q2: NDArray[np.float32]
-) -> list[Place | ExemplarError]:
-    """The errors among `items` in their places, and between them the places of the others."""
-    found = iter(places_Q2.tolist())
-    return [item if isinstance(item, ExemplarError) else tuple(next(found)) for item in items]

@@ -8,9 +8,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from exemplar_server.core.contents import embed_contents
+from exemplar_server.core.contents import embed_contents, usable
 from exemplar_server.errors import (
-    ExemplarError,
     InvalidInputError,
     LimitExceededError,
     OverloadedError,
@@ -118,10 +117,4 @@ async def _embedded(
         except OverloadedError as full:  # a stream cannot be sent again: it waits for room
             await asyncio.sleep(full.retry_after_seconds)
         else:
-            return [_usable(item) for item in embedded.items]
-
-
-def _usable(item: NDArray[np.float32] | ExemplarError) -> NDArray[np.float32]:
-    if isinstance(item, ExemplarError):
-        raise item
-    return item
+            return usable(embedded)

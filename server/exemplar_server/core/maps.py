@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from exemplar_server.core import map_placing, map_rows
-from exemplar_server.core.contents import embed_contents
+from exemplar_server.core.contents import embed_contents, in_order, present
 from exemplar_server.core.map_placing import Placed
-from exemplar_server.errors import ExemplarError, OverloadedError
+from exemplar_server.errors import OverloadedError
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
@@ -190,9 +190,8 @@ class Maps:
             embedded = await embed_contents(
                 embedder, call.tenant, placing.queries, call.deadline, "queries"
             )
-            queries = [item for item in embedded.items if not isinstance(item, ExemplarError)]
-            places_Q2 = await self._places(*found, queries, placing.perplexity)
-        places = map_placing.in_order(embedded.items, places_Q2)
+            places_Q2 = await self._places(*found, present(embedded), placing.perplexity)
+        places = in_order(embedded, ((x, y) for x, y in places_Q2.tolist()))
         return Placed(places, snapshot.support_set.revision, embedded.timings)
 
     async def _places(

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from exemplar_server.core.classify import Answer, Answers, classify
-from exemplar_server.core.contents import embed_contents
+from exemplar_server.core.contents import embed_contents, in_order, present, usable
 from exemplar_server.core.embedder import Timings
 from exemplar_server.core.exemplars import ItemResult, NewExemplar, Page, new_exemplar_id
 from exemplar_server.errors import (
@@ -173,7 +173,7 @@ class SupportSets:
         contents = [exemplar.content for exemplar in exemplars]
         embedded = await self._embed(call, support_set, contents, "exemplars")
         if all_or_nothing:
-            _refuse_failures(embedded)
+            usable(embedded)
         rows = [_row(e, item) for e, item in zip(exemplars, embedded.items, strict=True)]
 
         adding = self._store.add(
@@ -234,10 +234,10 @@ class SupportSets:
         snapshot = await self.snapshot(call.tenant, name, min_revision)
         embedded = await self._embed(call, snapshot.support_set, queries, "queries")
         started = time.perf_counter()
-        found = await asyncio.to_thread(_answers, snapshot, embedded.items, options)
+        found = await asyncio.to_thread(_answers, snapshot, embedded, options)
         search_ms = (time.perf_counter() - started) * 1e3
         timings = replace(embedded.timings, search_ms=search_ms)
-        answers = _in_place(embedded.items, found.answers)
+        answers = in_order(embedded, found.answers)
         return Classified(answers, found, snapshot.support_set, timings)
 
     async def _to_the_end(
@@ -275,27 +275,9 @@ class SupportSets:
         )
 
 
-def _answers(
-    snapshot: Snapshot,
-    items: Sequence[NDArray[np.float32] | ExemplarError],
-    options: ClassifyOptions,
-) -> Answers:
-    queries = [item for item in items if not isinstance(item, ExemplarError)]
-    dim = snapshot.support_set.dim
-    return classify(snapshot, np.reshape(queries, (-1, dim)).astype(np.float32), options)
-
-
-def _in_place(
-    items: Sequence[NDArray[np.float32] | ExemplarError], answers: Sequence[Answer]
-) -> list[Answer | ExemplarError]:
-    rest = iter(answers)
-    return [item if isinstance(item, ExemplarError) else next(rest) for item in items]
-
-
-def _refuse_failures(embedded: Embeddings) -> None:
-    for item in embedded.items:
-        if isinstance(item, ExemplarError):
-            raise item
+def _answers(snapshot: Snapshot, embedded: Embeddings, options: ClassifyOptions) -> Answers:
+    queries_QD = np.reshape(present(embedded), (-1, snapshot.support_set.dim)).astype(np.float32)
+    return classify(snapshot, queries_QD, options)
 
 
 def _row(exemplar: Labelled, item: NDArray[np.float32] | ExemplarError) -> NewExemplar | ItemResult:
