@@ -10,6 +10,7 @@ import numpy as np
 
 from exemplar_server.core import calibration, heads
 from exemplar_server.core.artifact import find_artifact
+from exemplar_server.core.leave_one_out import LeftOut
 from exemplar_training.data.layout import DEFAULT_ROOT
 from exemplar_training.evaluation.embeddings import by_artifact
 from exemplar_training.evaluation.metrics import auroc, calibration_error, interval
@@ -27,7 +28,9 @@ def measured(embeddings_ND, support_LS, query_LQ, unknown_M):
         np.repeat(np.arange(n_way), query_LQ.shape[1]),
     )
     support_XD = embeddings_ND[support_LS.ravel()]
-    known = calibration.calibrate(support_XD, codes_X, n_way, heads.PROTOTYPE, heads.DEFAULT_K)
+    known = calibration.calibrate(
+        LeftOut(support_XD, codes_X, n_way), heads.PROTOTYPE, heads.DEFAULT_K
+    )
     prototypes_LD = heads.prototypes(support_XD, codes_X, n_way)
     gram_LL = (prototypes_LD @ prototypes_LD.T).astype(np.float64)
     own_QL = embeddings_ND[query_LQ.ravel()] @ prototypes_LD.T

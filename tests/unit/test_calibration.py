@@ -8,6 +8,7 @@ from scipy.stats import t as student
 
 from exemplar_server.core import calibration, heads
 from exemplar_server.core.calibration import Unfamiliar, calibrate
+from exemplar_server.core.leave_one_out import LeftOut
 from exemplar_server.errors import TooFewExemplarsError
 from fakes import unit_rows
 
@@ -28,7 +29,7 @@ def episode(seed, n_way=5, n_shot=5):
     embeddings_ND, codes_N = world(seed, 2 * n_way, n_shot + 10)
     is_taught = np.arange(len(codes_N)) % (n_shot + 10) < n_shot
     support = is_taught & (codes_N < n_way)
-    known = calibrate(embeddings_ND[support], codes_N[support], n_way, heads.PROTOTYPE, 5)
+    known = calibrate(LeftOut(embeddings_ND[support], codes_N[support], n_way), heads.PROTOTYPE, 5)
     prototypes_LD = heads.prototypes(embeddings_ND[support], codes_N[support], n_way)
     asked = ~is_taught
     similarities_QL = embeddings_ND[asked] @ prototypes_LD.T
@@ -92,14 +93,14 @@ def test_the_quantile_is_near_students(freedom):
 
 def test_one_label_has_probabilities_and_no_threshold():
     embeddings_ND, codes_N = world(0, 1, 4)
-    known = calibrate(embeddings_ND, codes_N, 1, heads.KNN, 5)
+    known = calibrate(LeftOut(embeddings_ND, codes_N, 1), heads.KNN, 5)
     assert (known.accuracy, known.unfamiliar) == (1.0, None)
     assert known.note == "no threshold: it takes a second label"
 
 
 def test_one_exemplar_a_label_has_a_threshold_and_no_probabilities():
     embeddings_ND, codes_N = world(0, 4, 1)
-    known = calibrate(embeddings_ND, codes_N, 4, heads.PROTOTYPE, 5)
+    known = calibrate(LeftOut(embeddings_ND, codes_N, 4), heads.PROTOTYPE, 5)
     assert known.probabilities(np.eye(4)) is None
     assert math.isfinite(known.unfamiliar.threshold(0.1))
     assert "no probabilities" in known.note
@@ -107,18 +108,18 @@ def test_one_exemplar_a_label_has_a_threshold_and_no_probabilities():
 
 @pytest.mark.parametrize("head", [heads.KNN, heads.PROTOTYPE])
 def test_one_exemplar_alone_is_defined(head):
-    known = calibrate(world(0, 1, 1)[0], np.zeros(1, np.int64), 1, head, 5)
+    known = calibrate(LeftOut(*world(0, 1, 1), 1), head, 5)
     assert (known.accuracy, known.sharpness, known.unfamiliar) == (None, None, None)
 
 
 def test_a_thousand_labels_are_defined():
     embeddings_ND, codes_N = world(0, 1000, 2)
-    known = calibrate(embeddings_ND, codes_N, 1000, heads.PROTOTYPE, 5)
+    known = calibrate(LeftOut(embeddings_ND, codes_N, 1000), heads.PROTOTYPE, 5)
     assert math.isfinite(known.unfamiliar.threshold(0.1))
     assert 0 < known.accuracy < 1
 
 
 def test_equal_embeddings_are_defined():
     embeddings_ND = np.repeat(unit_rows(np.random.default_rng(0), 1, DIM), 6, axis=0)
-    known = calibrate(embeddings_ND, np.arange(6) % 2, 2, heads.KNN, 5)
+    known = calibrate(LeftOut(embeddings_ND, np.arange(6) % 2, 2), heads.KNN, 5)
     assert math.isfinite(known.unfamiliar.threshold(0.1))

@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from exemplar_server.core import heads, leave_one_out
+from exemplar_server.core import heads
+from exemplar_server.core.leave_one_out import LeftOut
 from fakes import unit_rows
 
 
@@ -27,7 +28,7 @@ def answered(embeddings_ND, codes_N, query_D, head):
 @pytest.mark.parametrize("head", [heads.PROTOTYPE, heads.KNN])
 def test_shares_are_those_of_the_rest(head):
     embeddings_ND, codes_N = taught(0)
-    shares_NL = leave_one_out.shares(embeddings_ND, codes_N, 3, head)
+    shares_NL = LeftOut(embeddings_ND, codes_N, 3).shares(head)
     for row in range(len(codes_N)):
         rest = np.arange(len(codes_N)) != row
         expected_L = answered(embeddings_ND[rest], codes_N[rest], embeddings_ND[row], head)
@@ -38,13 +39,13 @@ def test_shares_are_those_of_the_rest(head):
 def test_the_order_of_exemplars_is_irrelevant_to_the_best_head(seed):
     embeddings_ND, codes_N = taught(seed)
     order = np.random.default_rng(seed).permutation(len(codes_N))
-    best = leave_one_out.best_head(embeddings_ND, codes_N, 3, 5)
-    assert leave_one_out.best_head(embeddings_ND[order], codes_N[order], 3, 5) == best
+    best = LeftOut(embeddings_ND, codes_N, 3).best_head(5)
+    assert LeftOut(embeddings_ND[order], codes_N[order], 3).best_head(5) == best
 
 
 def test_one_exemplar_a_label_is_answered_by_prototypes():
     embeddings_ND = unit_rows(np.random.default_rng(0), 4, 16)
-    assert leave_one_out.best_head(embeddings_ND, np.arange(4), 4, 5) == heads.PROTOTYPE
+    assert LeftOut(embeddings_ND, np.arange(4), 4).best_head(5) == heads.PROTOTYPE
 
 
 def test_neighbors_are_picked_where_prototypes_cannot_tell():
@@ -53,4 +54,4 @@ def test_neighbors_are_picked_where_prototypes_cannot_tell():
     angles = np.concatenate([np.repeat([0.0, 2.0], 6), np.full(9, 1.0)]) + rng.normal(0, 0.05, 21)
     embeddings_ND = np.stack([np.cos(angles), np.sin(angles)], axis=1).astype(np.float32)
     codes_N = np.array([0] * 12 + [1] * 9)
-    assert leave_one_out.best_head(embeddings_ND, codes_N, 2, 5) == heads.KNN
+    assert LeftOut(embeddings_ND, codes_N, 2).best_head(5) == heads.KNN

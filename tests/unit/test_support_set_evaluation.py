@@ -5,8 +5,9 @@ import pytest
 
 from exemplar_server.backends.faiss_index import FlatIndex
 from exemplar_server.core import heads, leave_one_out
-from exemplar_server.core.evaluation import evaluate, wilson
+from exemplar_server.core.evaluation import Confusion, accuracy, evaluate
 from exemplar_server.core.exemplars import Delta
+from exemplar_server.core.leave_one_out import LeftOut
 from exemplar_server.core.snapshot import advance, empty
 from fakes import support_set
 
@@ -31,7 +32,7 @@ def test_a_wrong_label_is_the_first_suspect_and_its_true_label_is_suggested(head
     found = evaluate(snapshot_of("aaaabbbbbb", embeddings), head, 3, 10)
     assert (found.suspects[0].exemplar_id, found.suspects[0].suggested_label) == ("00004", "a")
     assert [n.label for n in found.suspects[0].neighbors] == ["a"] * 3
-    assert found.names[found.answers_N[4]] == "a"
+    assert found.confusions == [Confusion("b", "a", 1)]
 
 
 @pytest.mark.parametrize("labels", ["a", "aaa", "abc"])
@@ -39,19 +40,21 @@ def test_a_wrong_label_is_the_first_suspect_and_its_true_label_is_suggested(head
 def test_where_no_label_has_another_exemplar_or_there_is_one_label_nothing_is_suspect(labels, head):
     found = evaluate(snapshot_of(labels, held(labels)), head, 5, 10)
     assert found.suspects == []
-    assert set(found.answers_N.tolist()) == ({0} if labels == "aaa" else {-1})
+    assert found.confusions == []
+    assert (found.accuracy and found.accuracy.value) == (1.0 if labels == "aaa" else None)
 
 
 def test_blocks_change_no_answer(monkeypatch):
-    labels = "abcd" * 10
-    embeddings = held(labels)
-    whole = evaluate(snapshot_of(labels, embeddings), heads.KNN, 5, 10)
+    embeddings, codes = held("abcd" * 10), np.arange(40) % 4
+    whole = LeftOut(embeddings, codes, 4).shares(heads.KNN)
     monkeypatch.setattr(leave_one_out, "BLOCK", 7)
-    cut = evaluate(snapshot_of(labels, embeddings), heads.KNN, 5, 10)
-    assert (whole.answers_N == cut.answers_N).all()
+    cut = LeftOut(embeddings, codes, 4).shares(heads.KNN)
+    np.testing.assert_allclose(cut, whole, atol=1e-6)
+    assert (whole.argmax(axis=1) == cut.argmax(axis=1)).all()
 
 
 def test_the_interval_is_wilsons():
-    assert wilson(8, 10) == pytest.approx((0.4902, 0.9433), abs=1e-4)
-    assert wilson(0, 5)[0] == 0
-    assert wilson(5, 5)[1] == 1
+    found = accuracy(8, 10)
+    assert (found.low, found.high) == pytest.approx((0.4902, 0.9433), abs=1e-4)
+    assert accuracy(0, 5).low == 0
+    assert accuracy(5, 5).high == 1

@@ -12,11 +12,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from exemplar_server.core import heads, leave_one_out
+from exemplar_server.core import heads
 from exemplar_server.errors import TooFewExemplarsError
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
+
+    from exemplar_server.core.leave_one_out import LeftOut
 
 # How much of the prototypes' mean is taken from each: what all labels share makes nothing familiar.
 # 0.5 was best on Fashion-MNIST and letters, and on CIFAR-10's training images.
@@ -50,12 +52,13 @@ class Unfamiliar:
 
 @dataclass(frozen=True)
 class Calibration:
-    """Of one head on one snapshot; `note` says what is missing and why.
+    """Of one head, never AUTO, on one snapshot; `note` says what is missing and why.
 
     `accuracy`, `known_N` (familiarity) and `wrongness_N` (1 minus the right label's probability)
     are of the exemplars whose label has another one.
     """
 
+    head: str
     accuracy: float | None
     sharpness: float | None
     unfamiliar: Unfamiliar | None
@@ -90,34 +93,29 @@ class Calibration:
         return float(np.partition(self.wrongness_N, rank - 1)[rank - 1])
 
 
-def calibrate(
-    embeddings_ND: NDArray[np.float32],
-    codes_N: NDArray[np.int64],
-    label_count: int,
-    head: str,
-    k: int,
-) -> Calibration:
+def calibrate(own: LeftOut, head: str, k: int) -> Calibration:
     """`head` is never AUTO."""
-    is_asked_N = np.bincount(codes_N, minlength=label_count)[codes_N] > 1
-    shares_NL = leave_one_out.shares(embeddings_ND, codes_N, label_count, head, k)[is_asked_N]
-    truth_N = codes_N[is_asked_N]
-    similarities_NL = leave_one_out.prototype_similarities(embeddings_ND, codes_N, label_count)
-    prototypes_LD = heads.prototypes(embeddings_ND, codes_N, label_count)
+    asked_N, truth_N = own.has_other_N, own.codes_N[own.has_other_N]
+    similarities_NL = own.prototype_similarities_NL
+    prototypes_LD = heads.prototypes(own.embeddings_ND, own.codes_N, own.label_count)
     gram_LL = (prototypes_LD @ prototypes_LD.T).astype(np.float64)
-    unfamiliar = _unfamiliar(similarities_NL, codes_N, gram_LL) if label_count > 1 else None
+    has_labels = own.label_count > 1
+    unfamiliar = _unfamiliar(similarities_NL, own.codes_N, gram_LL) if has_labels else None
     notes = [] if unfamiliar else ["no threshold: it takes a second label"]
     if not len(truth_N):
         note = "; ".join([*notes, "no probabilities: they take a label with two exemplars"])
         empty = np.zeros(0)
-        return Calibration(None, None, unfamiliar, empty, empty, note)
+        return Calibration(head, None, None, unfamiliar, empty, empty, note)
+    shares_NL = own.shares(head, k)[asked_N]
     sharpness = _fitted_sharpness(shares_NL, truth_N)
-    own_N = _sharpened(shares_NL, sharpness)[np.arange(len(truth_N)), truth_N]
+    right_N = _sharpened(shares_NL, sharpness)[np.arange(len(truth_N)), truth_N]
     return Calibration(
+        head,
         float((shares_NL.argmax(axis=1) == truth_N).mean()),
         sharpness,
         unfamiliar,
-        familiarity(similarities_NL[is_asked_N], gram_LL),
-        1 - own_N,
+        familiarity(similarities_NL[asked_N], gram_LL),
+        1 - right_N,
         "; ".join(notes),
     )
 
@@ -181,7 +179,7 @@ def _norms_without(gram_LL: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def _fitted_sharpness(shares_NL: NDArray[np.float64], truth_N: NDArray[np.int64]) -> float:
-    """The likeliest one of SHARPNESS, drawn to 1 where there are few exemplars."""
+    """The likeliest one of SHARPNESS, drawn to PRIOR_SHARPNESS by few exemplars."""
     rows = np.arange(len(truth_N))
     logs = [
         np.log(_sharpened(shares_NL, sharpness)[rows, truth_N]).sum()

@@ -57,10 +57,9 @@ class Answer:
 
 @dataclass(frozen=True)
 class Answers:
-    """One answer a query, in order; `head` is never AUTO. `threshold`: None where none applies."""
+    """One answer a query, in order. `threshold`: None where none applies."""
 
     answers: list[Answer]
-    head: str
     calibration: Calibration
     threshold: float | None
 
@@ -73,8 +72,8 @@ def classify(
     Raises:
         TooFewExemplarsError: for head RIDGE, or for the coverage.
     """
-    head = snapshot.head(options.head, options.k)
-    known = snapshot.calibration(head, options.k)
+    known = snapshot.calibration(options.head, options.k)
+    head = known.head
     bound = None if options.coverage is None else known.label_set_bound(options.coverage)
     threshold = None
     if options.false_accept_rate is not None and known.unfamiliar is not None:
@@ -106,7 +105,7 @@ def classify(
                 [] if bound is None else _label_set(scores, bound),
             )
         )
-    return Answers(answers, head, known, threshold)
+    return Answers(answers, known, threshold)
 
 
 def _neighbors(

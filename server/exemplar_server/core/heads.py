@@ -58,14 +58,28 @@ def prototypes(
 ) -> NDArray[np.float32]:
     """The renormalized mean embedding of each label, (L, D); `codes_N` numbers the rows' labels.
 
-    Sums in float64. Embeddings of one label that cancel out give a zero prototype: similarity 0.
+    Embeddings of one label that cancel out give a zero prototype: similarity 0.
     """
+    return unit(label_sums(embeddings_ND, codes_N, label_count)).astype(np.float32)
+
+
+def label_sums(
+    embeddings_ND: NDArray[np.float32], codes_N: NDArray[np.int64], label_count: int
+) -> NDArray[np.float64]:
+    """The sum of each label's embeddings, (L, D)."""
     order_N = np.argsort(codes_N, kind="stable")
     starts_L = np.searchsorted(codes_N[order_N], np.arange(label_count))
-    sums_LD = np.add.reduceat(embeddings_ND[order_N], starts_L, axis=0, dtype=np.float64)
-    norms_L1 = np.linalg.norm(sums_LD, axis=1, keepdims=True)
-    result_LD: NDArray[np.float32] = (sums_LD / np.maximum(norms_L1, 1e-12)).astype(np.float32)
-    return result_LD
+    sums_LD: NDArray[np.float64] = np.add.reduceat(
+        embeddings_ND[order_N], starts_L, axis=0, dtype=np.float64
+    )
+    return sums_LD
+
+
+def unit(rows_ND: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The rows at unit length; zero stays zero."""
+    norms_N1 = np.linalg.norm(rows_ND, axis=1, keepdims=True)
+    result_ND: NDArray[np.float64] = rows_ND / np.maximum(norms_N1, 1e-12)
+    return result_ND
 
 
 def softmax(

@@ -1,11 +1,12 @@
 """Exemplars answered by the others: what a support set tells about its own answers.
 
-Shapes: N exemplars, B exemplars of one block, L labels, K neighbors, D dim. Embeddings are float32
-of unit length; `codes_N` numbers their labels from 0.
+Shapes: N exemplars, B exemplars of one block, L labels, K neighbors, D dim.
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -18,78 +19,87 @@ if TYPE_CHECKING:
 BLOCK = 512  # rows compared with all at once: 20 MB of similarities at 10,000 exemplars
 
 
-def shares(
-    embeddings_ND: NDArray[np.float32],
-    codes_N: NDArray[np.int64],
-    label_count: int,
-    head: str,
-    k: int = heads.DEFAULT_K,
-) -> NDArray[np.float64]:
-    """What `head` (not AUTO) gives each label for each exemplar left out, (N, L); rows sum to 1.
+@dataclass(frozen=True)
+class LeftOut:
+    """Exemplars that are answered by the others. What is computed is kept as long as this is.
 
-    The only exemplar of its label gets no share of it by neighbors, and that of similarity 0 by
-    prototypes: such rows say nothing about accuracy.
+    Embeddings are float32 of unit length; `codes_N` numbers their labels from 0.
     """
-    if head == heads.KNN:
-        return knn_shares(embeddings_ND, codes_N, label_count, k)
-    if head == heads.RIDGE:
-        return heads.softmax(ridge.fit(embeddings_ND, codes_N, label_count).left_out_NL)
-    return heads.softmax(prototype_similarities(embeddings_ND, codes_N, label_count))
 
+    embeddings_ND: NDArray[np.float32]
+    codes_N: NDArray[np.int64]
+    label_count: int
 
-def best_head(
-    embeddings_ND: NDArray[np.float32], codes_N: NDArray[np.int64], label_count: int, k: int
-) -> str:
-    """What AUTO stands for: the head with the most exemplars right; ties go to the earlier one.
+    @cached_property
+    def counts_L(self) -> NDArray[np.int64]:
+        """Each label's exemplars."""
+        return np.bincount(self.codes_N, minlength=self.label_count)
 
-    Prototypes come first, and stay where no label has a second exemplar.
-    """
-    counts_L = np.bincount(codes_N, minlength=label_count)
-    is_asked_N = counts_L[codes_N] > 1
-    candidates = [heads.PROTOTYPE, heads.KNN]
-    if counts_L.min() >= heads.RIDGE_EXEMPLARS and label_count > 1:
-        candidates.append(heads.RIDGE)
+    @cached_property
+    def has_other_N(self) -> NDArray[np.bool_]:
+        """Whether another exemplar has its label, so that it can be answered right."""
+        result_N: NDArray[np.bool_] = self.counts_L[self.codes_N] > 1
+        return result_N
 
-    def right(head: str) -> int:
-        shares_NL = shares(embeddings_ND, codes_N, label_count, head, k)
-        return int((shares_NL.argmax(axis=1) == codes_N)[is_asked_N].sum())
+    def best_head(self, k: int) -> str:
+        """What AUTO stands for: the head with the most exemplars right; ties go to the earlier one.
 
-    return max(candidates, key=right)
+        Prototypes come first, and stay where no label has a second exemplar.
+        """
+        candidates = [heads.PROTOTYPE, heads.KNN]
+        if self.counts_L.min() >= heads.RIDGE_EXEMPLARS and self.label_count > 1:
+            candidates.append(heads.RIDGE)
 
+        def right(head: str) -> int:
+            is_right_N = self.shares(head, k).argmax(axis=1) == self.codes_N
+            return int(is_right_N[self.has_other_N].sum())
 
-def prototype_similarities(
-    embeddings_ND: NDArray[np.float32], codes_N: NDArray[np.int64], label_count: int
-) -> NDArray[np.float64]:
-    """Cosines with every label's prototype, an exemplar's own label's without it, (N, L)."""
-    sums_LD = np.zeros((label_count, embeddings_ND.shape[1]))
-    np.add.at(sums_LD, codes_N, embeddings_ND)
-    similarities_NL = (embeddings_ND @ _unit(sums_LD).astype(np.float32).T).astype(np.float64)
-    for start in range(0, len(codes_N), BLOCK):
-        rows = np.arange(start, min(start + BLOCK, len(codes_N)))
-        own_BD = _unit(sums_LD[codes_N[rows]] - embeddings_ND[rows])
-        similarities_NL[rows, codes_N[rows]] = (own_BD * embeddings_ND[rows]).sum(axis=1)
-    return similarities_NL
+        return max(candidates, key=right)
 
+    def shares(self, head: str, k: int = heads.DEFAULT_K) -> NDArray[np.float64]:
+        """What `head` (not AUTO) gives each label for each exemplar, (N, L); rows sum to 1.
 
-def knn_shares(
-    embeddings_ND: NDArray[np.float32], codes_N: NDArray[np.int64], label_count: int, k: int
-) -> NDArray[np.float64]:
-    """What the k nearest others vote for, (N, L); a single exemplar gets zeros."""
-    count = len(codes_N)
-    k = min(k, count - 1)
-    votes_NL = np.zeros((count, label_count))
-    for start in range(0, count if k else 0, BLOCK):
-        rows = np.arange(start, min(start + BLOCK, count))
-        similarities_BN = embeddings_ND[rows] @ embeddings_ND.T
-        similarities_BN[np.arange(len(rows)), rows] = -np.inf
-        near_BK = np.argpartition(-similarities_BN, k - 1, axis=1)[:, :k]
-        near = np.take_along_axis(similarities_BN, near_BK, axis=1)
-        np.add.at(votes_NL, (rows[:, None], codes_N[near_BK]), heads.softmax(near))
-    return votes_NL
+        The only exemplar of its label gets no share of it by neighbors, and that of similarity 0 by
+        prototypes: such rows say nothing about accuracy.
+        """
+        if (head, k) not in self._shares:
+            self._shares[head, k] = self._shares_of(head, k)
+        return self._shares[head, k]
 
+    @cached_property
+    def prototype_similarities_NL(self) -> NDArray[np.float64]:
+        """Cosines with every label's prototype, an exemplar's own label's without it."""
+        sums_LD = heads.label_sums(self.embeddings_ND, self.codes_N, self.label_count)
+        prototypes_LD = heads.unit(sums_LD).astype(np.float32)
+        similarities_NL = (self.embeddings_ND @ prototypes_LD.T).astype(np.float64)
+        for start in range(0, len(self.codes_N), BLOCK):
+            rows = np.arange(start, min(start + BLOCK, len(self.codes_N)))
+            own_BD = heads.unit(sums_LD[self.codes_N[rows]] - self.embeddings_ND[rows])
+            own_B = (own_BD * self.embeddings_ND[rows]).sum(axis=1)
+            similarities_NL[rows, self.codes_N[rows]] = own_B
+        return similarities_NL
 
-def _unit(rows: NDArray[np.float64]) -> NDArray[np.float64]:
-    result: NDArray[np.float64] = rows / np.maximum(
-        np.linalg.norm(rows, axis=1, keepdims=True), 1e-12
-    )
-    return result
+    @cached_property
+    def _shares(self) -> dict[tuple[str, int], NDArray[np.float64]]:
+        return {}
+
+    def _shares_of(self, head: str, k: int) -> NDArray[np.float64]:
+        if head == heads.KNN:
+            return self._votes(min(k, len(self.codes_N) - 1))
+        if head == heads.RIDGE:
+            fitted = ridge.fit(self.embeddings_ND, self.codes_N, self.label_count)
+            return heads.softmax(fitted.left_out_NL)
+        return heads.softmax(self.prototype_similarities_NL)
+
+    def _votes(self, k: int) -> NDArray[np.float64]:
+        """What the k nearest others vote for, (N, L); zeros where there is no other."""
+        count = len(self.codes_N)
+        votes_NL = np.zeros((count, self.label_count))
+        for start in range(0, count if k else 0, BLOCK):
+            rows = np.arange(start, min(start + BLOCK, count))
+            similarities_BN = self.embeddings_ND[rows] @ self.embeddings_ND.T
+            similarities_BN[np.arange(len(rows)), rows] = -np.inf
+            near_BK = np.argpartition(-similarities_BN, k - 1, axis=1)[:, :k]
+            near = np.take_along_axis(similarities_BN, near_BK, axis=1)
+            np.add.at(votes_NL, (rows[:, None], self.codes_N[near_BK]), heads.softmax(near))
+        return votes_NL

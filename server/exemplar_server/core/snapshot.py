@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from exemplar_server.core import calibration, heads, leave_one_out, ridge
+from exemplar_server.core import calibration, heads, ridge
+from exemplar_server.core.leave_one_out import LeftOut
 from exemplar_server.errors import TooFewExemplarsError
 
 if TYPE_CHECKING:
@@ -104,48 +105,40 @@ class Snapshot:
         names, codes_N = self.coded(labels)
         return ridge.fit(embeddings_ND, codes_N, len(names))
 
-    def head(self, head: str, k: int) -> str:
-        """`head`, or the one that AUTO stands for.
+    def calibration(self, head: str, k: int) -> Calibration:
+        """Of `head`, or of the one that AUTO stands for; computed once.
 
         Raises:
             TooFewExemplarsError: RIDGE, and a label has too few exemplars.
         """
-        if head == heads.AUTO:
-            if k not in self._best_heads:
-                self._best_heads[k] = leave_one_out.best_head(*self._sample(), k)
-            return self._best_heads[k]
+        if (head, k) not in self._calibrations:
+            if head == heads.RIDGE:
+                self._check_ridge()
+            own = self._sample()
+            chosen = own.best_head(k) if head == heads.AUTO else head
+            self._calibrations[head, k] = calibration.calibrate(own, chosen, k)
+        return self._calibrations[head, k]
+
+    @cached_property
+    def _calibrations(self) -> dict[tuple[str, int], Calibration]:
+        return {}  # two threads may compute the same: both get it right
+
+    def _check_ridge(self) -> None:
         counts = Counter(self.labels[row] for row in np.flatnonzero(self.is_live_N))
         label, fewest = min(counts.items(), key=lambda item: (item[1], item[0]))
-        if head == heads.RIDGE and fewest < heads.RIDGE_EXEMPLARS:
+        if fewest < heads.RIDGE_EXEMPLARS:
             raise TooFewExemplarsError(
                 f"head: RIDGE takes {heads.RIDGE_EXEMPLARS} exemplars of each label, "
                 f"label {label!r} has {fewest}"
             )
-        return head
 
-    def calibration(self, head: str, k: int) -> Calibration:
-        """Of `head`, which is not AUTO; computed once."""
-        key = (head, k)
-        if key not in self._calibrations:
-            self._calibrations[key] = calibration.calibrate(*self._sample(), head, k)
-        return self._calibrations[key]
-
-    # Two threads may compute the same; both get it right.
-    @cached_property
-    def _best_heads(self) -> dict[int, str]:
-        return {}
-
-    @cached_property
-    def _calibrations(self) -> dict[tuple[str, int], Calibration]:
-        return {}
-
-    def _sample(self) -> tuple[NDArray[np.float32], NDArray[np.int64], int]:
-        """Embeddings, label numbers and their count, of MOST_CALIBRATED exemplars at most."""
+    def _sample(self) -> LeftOut:
+        """MOST_CALIBRATED exemplars at most."""
         _, labels, embeddings_ND = self.live()
         count = min(len(labels), MOST_CALIBRATED)
         rows = np.linspace(0, len(labels) - 1, count).astype(np.int64)
         names, codes_N = np.unique(self.coded(labels)[1][rows], return_inverse=True)
-        return embeddings_ND[rows], codes_N, len(names)
+        return LeftOut(embeddings_ND[rows], codes_N, len(names))
 
     @property
     def embeddings_ND(self) -> NDArray[np.float32]:

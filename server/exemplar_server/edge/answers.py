@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from exemplar_server.core.embedder import Backbone, Embeddings, Timings
     from exemplar_server.core.exemplars import Change, Exemplar, ItemResult, Page, SupportSet
     from exemplar_server.core.limits import Limits
+    from exemplar_server.core.snapshot import Neighbor
     from exemplar_server.core.support_sets import Added, Classified, Listed
 
 HEADS = {
@@ -148,7 +149,7 @@ def classify_response(classified: Classified) -> classification.ClassifyResponse
         answers=[_answer(answer) for answer in classified.answers],
         revision=classified.support_set.revision,
         fingerprint=classified.support_set.fingerprint,
-        head=HEADS[classified.found.head],
+        head=HEADS[classified.found.calibration.head],
         timings=_timings(classified.timings),
         calibration=_calibration(classified.found),
     )
@@ -188,18 +189,17 @@ def _answer(answer: Answer | ExemplarError) -> classification.Answer:
         label=best.label,
         score=best.score,
         scores=[classification.LabelScore(**vars(item)) for item in answer.scores],
-        neighbors=[
-            classification.Neighbor(
-                exemplar_id=n.exemplar_id, label=n.label, similarity=n.similarity
-            )
-            for n in answer.neighbors
-        ],
+        neighbors=[neighbor(near) for near in answer.neighbors],
         probability=best.probability,
         similarity=answer.similarity,
         familiarity=answer.familiarity,
         margin=answer.margin,
         label_set=answer.label_set,
     )
+
+
+def neighbor(value: Neighbor) -> classification.Neighbor:
+    return classification.Neighbor(**vars(value))
 
 
 def _calibration(found: Answers) -> classification.Calibration:

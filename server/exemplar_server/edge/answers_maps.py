@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from exemplar.v1 import map_pb2 as pb
 from exemplar_server.core.maps import MapFrame, MapSummary
@@ -16,19 +16,20 @@ if TYPE_CHECKING:
 
 
 def exemplars_event(event: MapEvent) -> pb.ComputeMapResponse:
-    if isinstance(event, MapFrame):
-        return pb.ComputeMapResponse(progress=_progress(event))
-    if isinstance(event, MapSummary):
-        return pb.ComputeMapResponse(summary=_summary(event))
-    return pb.ComputeMapResponse(points=_points(event))
+    return pb.ComputeMapResponse(**_event(event))
 
 
 def items_event(event: MapEvent) -> pb.ComputeMapOfItemsResponse:
+    return pb.ComputeMapOfItemsResponse(**_event(event))
+
+
+def _event(event: MapEvent) -> dict[str, Any]:
+    """The one field that both kinds of answers have for it."""
     if isinstance(event, MapFrame):
-        return pb.ComputeMapOfItemsResponse(progress=_progress(event))
+        return {"progress": _progress(event)}
     if isinstance(event, MapSummary):
-        return pb.ComputeMapOfItemsResponse(summary=_summary(event))
-    return pb.ComputeMapOfItemsResponse(points=_points(event))
+        return {"summary": _summary(event)}
+    return {"points": _points(event)}
 
 
 def place_response(placed: Placed) -> pb.PlaceOnMapResponse:

@@ -29,4 +29,4 @@ class EvaluationServicer(rpc.EvaluationServiceServicer):
         evaluation = await asyncio.to_thread(
             evaluate, snapshot, options.head, options.k, options.findings
         )
-        return answers_evaluation.response(snapshot.support_set, evaluation, options.findings)
+        return answers_evaluation.response(evaluation)

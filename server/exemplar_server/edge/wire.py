@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from exemplar.v1 import embedding_pb2 as embedding
+    from exemplar.v1 import evaluation_pb2 as evaluation
     from exemplar_server.core.contents import Content
     from exemplar_server.core.limits import Limits
 
@@ -127,23 +128,30 @@ def queries(request: classification.ClassifyRequest, limits: Limits) -> list[Con
 
 
 def classify_options(request: classification.ClassifyRequest, limits: Limits) -> ClassifyOptions:
-    k = request.k if request.HasField("k") else heads.DEFAULT_K
-    check_range("k", k, 1, limits.neighbors)
+    head, k = head_and_k(request, limits)
     has_temperature = request.HasField("temperature")
     temperature = request.temperature if has_temperature else heads.DEFAULT_TEMPERATURE
     check_positive("temperature", temperature, MAX_TEMPERATURE)
-    if request.head not in HEADS:
-        known = ", ".join(classification.Head.keys())
-        raise InvalidInputError(f"head: expected one of {known}, got {request.head}")
     false_accept_rate, coverage = _rates(request)
     return ClassifyOptions(
         k,
-        HEADS[request.head],
+        head,
         temperature,
         request.include_neighbors,
         false_accept_rate,
         coverage,
     )
+
+
+def head_and_k(
+    request: classification.ClassifyRequest | evaluation.EvaluateSupportSetRequest, limits: Limits
+) -> tuple[str, int]:
+    k = request.k if request.HasField("k") else heads.DEFAULT_K
+    check_range("k", k, 1, limits.neighbors)
+    if request.head not in HEADS:
+        known = ", ".join(classification.Head.keys())
+        raise InvalidInputError(f"head: expected one of {known}, got {request.head}")
+    return HEADS[request.head], k
 
 
 def _rates(request: classification.ClassifyRequest) -> tuple[float | None, float | None]:

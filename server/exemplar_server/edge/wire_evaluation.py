@@ -5,11 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from exemplar.v1 import classification_pb2 as classification
-from exemplar_server.core import heads
+from exemplar_server.edge import wire
 from exemplar_server.edge.checks import check_range
-from exemplar_server.edge.wire import HEADS
-from exemplar_server.errors import InvalidInputError
 
 if TYPE_CHECKING:
     from exemplar.v1 import evaluation_pb2 as pb
@@ -29,11 +26,7 @@ class EvaluationOptions:
 
 
 def options(request: pb.EvaluateSupportSetRequest, limits: Limits) -> EvaluationOptions:
-    k = request.k if request.HasField("k") else heads.DEFAULT_K
-    check_range("k", k, 1, limits.neighbors)
+    head, k = wire.head_and_k(request, limits)
     findings = request.findings or DEFAULT_FINDINGS
     check_range("findings", findings, 1, MAX_FINDINGS)
-    if request.head not in HEADS:
-        known = ", ".join(classification.Head.Name(number) for number in HEADS)
-        raise InvalidInputError(f"head: expected one of {known}, got {request.head}")
-    return EvaluationOptions(HEADS[request.head], k, findings)
+    return EvaluationOptions(head, k, findings)

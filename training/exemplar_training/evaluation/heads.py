@@ -77,14 +77,14 @@ def scores(
     label_count = int(codes_X.max()) + 1
     if options.head == heads.PROTOTYPE:
         similarities_QL = queries_QD @ heads.prototypes(support_XD, codes_X, label_count).T
-        shares_QL = _softmax(similarities_QL, options.temperature)
+        shares_QL = heads.softmax(similarities_QL, options.temperature)
         return Scores(shares_QL, similarities_QL.max(axis=1))
     similarities_QX = queries_QD @ support_XD.T
     nearest_QK = np.argsort(-similarities_QX, axis=1, kind="stable")[:, : options.k]
     similarities_QK = np.take_along_axis(similarities_QX, nearest_QK, axis=1)
     shares_QL = np.zeros((len(queries_QD), label_count))
     places = (np.arange(len(queries_QD))[:, None], codes_X[nearest_QK])
-    np.add.at(shares_QL, places, _softmax(similarities_QK, options.temperature))
+    np.add.at(shares_QL, places, heads.softmax(similarities_QK, options.temperature))
     return Scores(shares_QL, similarities_QK[:, 0])
 
 
@@ -117,11 +117,3 @@ def _answers(
         said.similarity_Q[: query_LQ.size],
         said.similarity_Q[query_LQ.size :],
     )
-
-
-def _softmax(similarities_QK: NDArray[np.float32], temperature: float) -> NDArray[np.float64]:
-    """Row by row what core.heads does, in float64."""
-    logits_QK = similarities_QK.astype(np.float64) / temperature
-    weights_QK = np.exp(logits_QK - logits_QK.max(axis=1, keepdims=True))
-    result_QK: NDArray[np.float64] = weights_QK / weights_QK.sum(axis=1, keepdims=True)
-    return result_QK
