@@ -17,7 +17,6 @@ if TYPE_CHECKING:
         Exemplar,
         LabelScore,
         Limits,
-        MapPosition,
         Neighbor,
         RemoveResult,
         ServerInfo,
@@ -45,7 +44,7 @@ if TYPE_CHECKING:
     )
     from exemplar.evaluation import Accuracy, Confusion, Evaluation, LabelEvaluation, Suspect
     from exemplar.images import NewExemplar
-    from exemplar.map_result import MapPoint, MapProgress, MapResult, PlacedQuery
+    from exemplar.map_result import MapPoint, MapPosition, MapProgress, MapResult, PlacedQuery
 
 __all__ = [
     "AbortedError",
@@ -119,7 +118,7 @@ _MODULE_OF = {
     "LabelScore": "answers",
     "Limits": "answers",
     "MapPoint": "map_result",
-    "MapPosition": "answers",
+    "MapPosition": "map_result",
     "MapProgress": "map_result",
     "MapResult": "map_result",
     "Neighbor": "answers",

@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 
 from exemplar import map_plans
-from exemplar.answers import MapPosition
 from exemplar.async_driver import AsyncDriver
 from exemplar.images import Drawable, Image
-from exemplar.map_result import MapProgress, MapResult
+from exemplar.map_result import MapPosition, MapProgress, MapResult
 from exemplar.memory import Memory
 from exemplar.v1 import map_pb2
 

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 
 from exemplar.embedding import Embedding, ItemError, embedding_from_pb, item_error_from_pb
 from exemplar.enums import enum_name
-from exemplar.v1 import admin_pb2, classification_pb2, embedding_pb2, map_pb2, support_set_pb2
+from exemplar.v1 import admin_pb2, classification_pb2, embedding_pb2, support_set_pb2
 
 
 @dataclass(frozen=True)
@@ -172,15 +172,6 @@ class Limits:
 
 
 @dataclass(frozen=True)
-class MapPosition:
-    """Where a query lies on a map. Where `error` is set, the rest says nothing."""
-
-    x: float = 0.0
-    y: float = 0.0
-    error: ItemError | None = None
-
-
-@dataclass(frozen=True)
 class ServerInfo:
     version: str
     limits: Limits
@@ -234,16 +225,6 @@ def _answer(pb: classification_pb2.Answer, shared: Answer) -> Answer:
 
 def _label_score(pb: classification_pb2.LabelScore) -> LabelScore:
     return LabelScore(pb.label, pb.score, pb.probability if pb.HasField("probability") else None)
-
-
-def position_from_pb(pb: map_pb2.PlaceOnMapResult) -> MapPosition:
-    if pb.HasField("error"):
-        return failed_position(item_error_from_pb(pb.error))
-    return MapPosition(pb.position.x, pb.position.y)
-
-
-def failed_position(error: ItemError) -> MapPosition:
-    return MapPosition(error=error)
 
 
 def support_set_from_pb(pb: support_set_pb2.SupportSet) -> SupportSet:

@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 
 from exemplar import map_plans
-from exemplar.answers import MapPosition
 from exemplar.images import Drawable, Image
-from exemplar.map_result import MapProgress, MapResult
+from exemplar.map_result import MapPosition, MapProgress, MapResult
 from exemplar.memory import Memory
 from exemplar.sync_driver import SyncDriver
 from exemplar.v1 import map_pb2

@@ -10,7 +10,7 @@ import os
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, TypeVar
 
 from exemplar.answers import Limits
 from exemplar.embedding import Embedding, ItemError, embedding_to_pb
@@ -35,6 +35,10 @@ class NewExemplar:
 Labelled = NewExemplar | tuple[str, Image]
 Drawable = Image | Labelled  # on a map, where labels are optional
 
+MessageT = TypeVar(
+    "MessageT", classification_pb2.Query, map_pb2.MapItem, support_set_pb2.NewExemplar
+)
+
 _ID_CHARACTERS = 128  # of a map's item
 
 
@@ -47,12 +51,7 @@ def queries(
 
 
 def query(image: Image, limits: Limits, index: int) -> classification_pb2.Query | ItemError:
-    content = _content(image, limits, f"queries[{index}]")
-    if isinstance(content, ItemError):
-        return content
-    if isinstance(content, bytes):
-        return classification_pb2.Query(image=content)
-    return classification_pb2.Query(embedding=content)
+    return _filled(classification_pb2.Query(), _content(image, limits, f"queries[{index}]"))
 
 
 def image_files(images: Iterable[ImageFile], limits: Limits) -> Iterator[bytes | ItemError]:
@@ -87,14 +86,7 @@ def _map_item(item: NewExemplar, limits: Limits, index: int) -> map_pb2.MapItem 
     image = item.image
     name = os.fspath(image) if isinstance(image, str | os.PathLike) else str(index)
     message = map_pb2.MapItem(id=(item.exemplar_id or name)[-_ID_CHARACTERS:], label=item.label)
-    content = _content(image, limits, f"items[{index}]")
-    if isinstance(content, ItemError):
-        return content
-    if isinstance(content, bytes):
-        message.image = content
-    else:
-        message.embedding.CopyFrom(content)
-    return message
+    return _filled(message, _content(image, limits, f"items[{index}]"))
 
 
 def _new_exemplar(
@@ -103,7 +95,10 @@ def _new_exemplar(
     message = support_set_pb2.NewExemplar(
         label=exemplar.label, exemplar_id=exemplar.exemplar_id, metadata=exemplar.metadata
     )
-    content = _content(exemplar.image, limits, place)
+    return _filled(message, _content(exemplar.image, limits, place))
+
+
+def _filled(message: MessageT, content: bytes | EmbeddingPb | ItemError) -> MessageT | ItemError:
     if isinstance(content, ItemError):
         return content
     if isinstance(content, bytes):

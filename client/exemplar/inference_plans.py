@@ -12,7 +12,6 @@ from typing import Generic, TypeVar
 from exemplar.answers import (
     Answer,
     Backbone,
-    MapPosition,
     ServerInfo,
     answers_from_pb,
     backbone_from_pb,
@@ -39,6 +38,7 @@ from exemplar.embedding import (
 )
 from exemplar.errors import InvalidArgumentError, UnavailableError
 from exemplar.images import Image, ImageFile, image_files, queries
+from exemplar.map_result import MapPosition
 from exemplar.memory import Memory, known_limits, learning, server_info
 from exemplar.progress import ProgressBar
 from exemplar.v1 import classification_pb2, embedding_pb2

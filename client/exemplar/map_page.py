@@ -7,12 +7,10 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from exemplar.map_marks import DARK, LIGHT, colors, shapes
-from exemplar.page import assemble, script_json
+from exemplar.page import assemble
 
 if TYPE_CHECKING:
     from exemplar.map_result import MapPoint, MapResult, PlacedQuery
-
-__all__ = ["render", "script_json"]
 
 _STYLES = ("base.css", "map.css")
 _SCRIPTS = tuple(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 
-from exemplar.answers import Limits, MapPosition, failed_position, position_from_pb
+from exemplar.answers import Limits
 from exemplar.calls import (
     COMPUTE_MAP,
     COMPUTE_MAP_OF_ITEMS,
@@ -21,7 +21,14 @@ from exemplar.embedding import ItemError
 from exemplar.errors import ExemplarError, InvalidArgumentError
 from exemplar.images import Drawable, Image, map_items, queries
 from exemplar.inference_plans import renumbered
-from exemplar.map_result import MapCollector, MapProgress, MapResult
+from exemplar.map_result import (
+    MapCollector,
+    MapPosition,
+    MapProgress,
+    MapResult,
+    failed_position,
+    position_from_pb,
+)
 from exemplar.memory import Memory, known_limits, learning
 from exemplar.v1 import classification_pb2, map_pb2
 

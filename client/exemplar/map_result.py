@@ -8,7 +8,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
 
-from exemplar.answers import Answer, MapPosition
+from exemplar.answers import Answer
+from exemplar.embedding import ItemError, item_error_from_pb
 from exemplar.enums import enum_name
 from exemplar.errors import FailedPreconditionError, InvalidArgumentError, ServerError
 from exemplar.map_page import render
@@ -16,6 +17,15 @@ from exemplar.page import frame
 from exemplar.v1 import map_pb2
 
 _Measure = Literal["trustworthiness", "label_agreement", "embedding_label_agreement"]
+
+
+@dataclass(frozen=True)
+class MapPosition:
+    """Where a query lies on a map. Where `error` is set, the rest says nothing."""
+
+    x: float = 0.0
+    y: float = 0.0
+    error: ItemError | None = None
 
 
 @dataclass(frozen=True)
@@ -213,3 +223,13 @@ def _progress(pb: map_pb2.MapProgress) -> MapProgress:
 
 def _point(pb: map_pb2.MapPoint) -> MapPoint:
     return MapPoint(pb.x, pb.y, pb.label, pb.exemplar_id, pb.thumbnail)
+
+
+def position_from_pb(pb: map_pb2.PlaceOnMapResult) -> MapPosition:
+    if pb.HasField("error"):
+        return failed_position(item_error_from_pb(pb.error))
+    return MapPosition(pb.position.x, pb.position.y)
+
+
+def failed_position(error: ItemError) -> MapPosition:
+    return MapPosition(error=error)
