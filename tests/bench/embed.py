@@ -25,6 +25,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import grpc
+from reports import add_out, tell
 
 from exemplar.v1 import embedding_pb2 as pb
 from exemplar.v1 import embedding_pb2_grpc as rpc
@@ -172,12 +173,9 @@ def main() -> None:
     parser.add_argument("--backbone", type=Path, default=Path("build/backbones/lite0/1"))
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--seconds", type=float, default=5.0)
-    parser.add_argument("--out", type=Path, help="also write the report to this file")
+    add_out(parser)
     arguments = parser.parse_args()
-    text = report(arguments)
-    print(text)
-    if arguments.out:
-        arguments.out.write_text(text, encoding="utf-8")
+    tell(report(arguments), arguments.out)
 
 
 if __name__ == "__main__":

@@ -25,6 +25,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
+from reports import add_out, tell
 
 from exemplar_server.backends.onnx_backbone import PROVIDERS, OnnxSession
 from exemplar_server.core.artifact import load_artifact
@@ -170,12 +171,9 @@ def main():
     parser.add_argument("--data", nargs="*", default=["cifar10", "textile"])
     parser.add_argument("--rounds", type=int, default=9)
     parser.add_argument("--seconds", type=float, default=3.0)
-    parser.add_argument("--out", type=Path, help="also write the report to this file")
+    add_out(parser)
     arguments = parser.parse_args()
-    text = report(arguments)
-    print(text)
-    if arguments.out:
-        arguments.out.write_text(text, encoding="utf-8")
+    tell(report(arguments), arguments.out)
 
 
 if __name__ == "__main__":

@@ -26,6 +26,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 from embed import labelled_photos, spread
+from reports import add_out, tell
 from sklearn.manifold import TSNE, trustworthiness
 from threadpoolctl import threadpool_limits
 
@@ -286,12 +287,9 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--full-rounds", type=int, default=3, help="with all points")
     parser.add_argument("--seconds", type=float, default=20.0, help="of a quiet spell")
-    parser.add_argument("--out", type=Path, help="also write the report to this file")
+    add_out(parser)
     arguments = parser.parse_args()
-    text = report(arguments)
-    print(text)
-    if arguments.out:
-        arguments.out.write_text(text, encoding="utf-8")
+    tell(report(arguments), arguments.out)
 
 
 if __name__ == "__main__":
