@@ -1,5 +1,7 @@
 """Heads: laws of the scores, and equality with scikit-learn's classifiers."""
 
+import itertools
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -115,9 +117,13 @@ def test_embeddings_that_cancel_out_make_a_prototype_without_similarity():
     np.testing.assert_array_equal(prototypes_LD, np.zeros((1, 2), np.float32))
 
 
-@pytest.mark.parametrize("seed", [1, 2])
-@pytest.mark.parametrize("k", [1, 5, 60])
-@pytest.mark.parametrize("temperature", [0.02, 0.07, 1.0])
+SEEDS = range(1, 201)  # a random support set each
+SETTINGS = list(itertools.product([1, 5, 60], [0.02, 0.07, 1.0]))
+EVERY_SETTING = [(seed, *setting) for seed in (1, 2) for setting in SETTINGS]
+EVERY_SEED = [(seed, *SETTINGS[seed % len(SETTINGS)]) for seed in SEEDS[2:]]
+
+
+@pytest.mark.parametrize(("seed", "k", "temperature"), EVERY_SETTING + EVERY_SEED)
 def test_knn_answers_equal_scikit_learns_weighted_neighbors(seed, k, temperature):
     embeddings_ND, labels, queries_QD = unbalanced(seed)
     classifier = KNeighborsClassifier(
@@ -133,7 +139,7 @@ def test_knn_answers_equal_scikit_learns_weighted_neighbors(seed, k, temperature
     assert [a.scores[0].label for a in answers] == classifier.predict(queries_QD).tolist()
 
 
-@pytest.mark.parametrize("seed", [1, 2, 3])
+@pytest.mark.parametrize("seed", SEEDS)
 def test_prototype_answers_equal_scikit_learns_nearest_centroid(seed):
     embeddings_ND, labels, queries_QD = unbalanced(seed)
     names = sorted(set(labels))
