@@ -42,7 +42,14 @@ if TYPE_CHECKING:
         UnavailableError,
         UnimplementedError,
     )
-    from exemplar.evaluation import Accuracy, Confusion, Evaluation, LabelEvaluation, Suspect
+    from exemplar.evaluation import (
+        Accuracy,
+        Confusion,
+        Duplicate,
+        Evaluation,
+        LabelEvaluation,
+        Suspect,
+    )
     from exemplar.images import NewExemplar
     from exemplar.map_result import MapPoint, MapPosition, MapProgress, MapResult, PlacedQuery
 
@@ -60,6 +67,7 @@ __all__ = [
     "Confusion",
     "DeadlineExceededError",
     "DeleteResult",
+    "Duplicate",
     "Embedding",
     "Evaluation",
     "Exemplar",
@@ -106,6 +114,7 @@ _MODULE_OF = {
     "Confusion": "evaluation",
     "DeadlineExceededError": "errors",
     "DeleteResult": "answers",
+    "Duplicate": "evaluation",
     "Embedding": "embedding",
     "Evaluation": "evaluation",
     "Exemplar": "answers",

@@ -25,7 +25,7 @@ from exemplar.answers import (
 from exemplar.async_driver import AsyncDriver
 from exemplar.channel import connection
 from exemplar.embedding import Embedding
-from exemplar.evaluation import Evaluation
+from exemplar.evaluation import EvaluateOptions, Evaluation
 from exemplar.images import Image, ImageFile, Labelled
 from exemplar.inference_plans import ClassifyOptions
 from exemplar.memory import Memory, known_limits, server_info
@@ -196,13 +196,12 @@ class AsyncClient(AsyncMapMethods):
         head: str | None = None,
         k: int | None = None,
         min_revision: int | None = None,
+        thumbnails: bool = False,
+        findings: int | None = None,
     ) -> Evaluation:
-        """Every exemplar answered by the others: accuracy, labels, confusions, suspects.
-
-        `head`, `k` and `min_revision` as in `classify`.
-        """
+        options = EvaluateOptions(head, k, thumbnails, findings)
         return await self._driver.run(
-            evaluation.evaluate(self._memory, support_set, head, k, min_revision)
+            evaluation.evaluate(self._memory, support_set, options, min_revision)
         )
 
     async def stream_classify(

@@ -23,7 +23,7 @@ from exemplar.answers import (
 from exemplar.channel import connection
 from exemplar.client_maps import MapMethods
 from exemplar.embedding import Embedding
-from exemplar.evaluation import Evaluation
+from exemplar.evaluation import EvaluateOptions, Evaluation
 from exemplar.images import Image, ImageFile, Labelled
 from exemplar.inference_plans import ClassifyOptions
 from exemplar.memory import Memory, known_limits, server_info
@@ -236,13 +236,24 @@ class Client(MapMethods):
         head: str | None = None,
         k: int | None = None,
         min_revision: int | None = None,
+        thumbnails: bool = False,
+        findings: int | None = None,
     ) -> Evaluation:
-        """Every exemplar answered by the others: accuracy, labels, confusions, suspects.
+        """Every exemplar answered by the others: what is wrong with which exemplars and labels.
 
-        `head`, `k` and `min_revision` as in `classify`.
+        Evaluation.save_html shows it.
+
+        Args:
+            support_set: its name.
+            head: as in `classify`.
+            k: as in `classify`.
+            min_revision: as in `classify`.
+            thumbnails: whether the findings come with images, those that are kept.
+            findings: the most of each kind, up to 1000; default (None) the server's, 100.
         """
+        options = EvaluateOptions(head, k, thumbnails, findings)
         return self._driver.run(
-            evaluation.evaluate(self._memory, support_set, head, k, min_revision)
+            evaluation.evaluate(self._memory, support_set, options, min_revision)
         )
 
     def stream_classify(

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, field, replace
+from typing import Any
 
 from exemplar.answers import Neighbor
 from exemplar.calls import EVALUATE, Plan, send
@@ -25,21 +26,27 @@ class Accuracy:
 
 @dataclass(frozen=True)
 class LabelEvaluation:
-    """`recall` and `precision` are None where no exemplar tells them."""
+    """`recall` and `precision` are None where no exemplar tells them.
+
+    About `exemplars_needed` more would help, for the reason in `advice`; 0 and empty: none would.
+    """
 
     label: str
     exemplar_count: int
     recall: Accuracy | None
     precision: Accuracy | None
+    exemplars_needed: int = 0
+    advice: str = ""
 
 
 @dataclass(frozen=True)
 class Confusion:
-    """So many exemplars of `label` are answered with another one."""
+    """So many exemplars of `label` are answered with another one; ids of some, the surest first."""
 
     label: str
     answer: str
     exemplar_count: int
+    exemplar_ids: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -54,49 +61,96 @@ class Suspect:
 
 
 @dataclass(frozen=True)
+class Duplicate:
+    """Two exemplars that are nearly the same image."""
+
+    exemplar_id: str
+    label: str
+    other_exemplar_id: str
+    other_label: str
+    similarity: float
+
+    @property
+    def is_contradiction(self) -> bool:
+        """Whether their labels differ: one of the two is wrong."""
+        return self.label != self.other_label
+
+
+@dataclass(frozen=True)
 class Evaluation:
     """Every exemplar answered by the others. `accuracy` is None where no label has two exemplars.
 
-    Confusions come the most frequent first, suspects the likeliest first.
+    Confusions come the most frequent first, suspects the likeliest first, duplicates the closest
+    first. `thumbnails` are JPEGs of at most 64 x 64 pixels by exemplar id, of those that the
+    findings name and whose images are kept; only where asked for.
     """
 
+    support_set: str
     revision: int
+    fingerprint: str
     head: str
     exemplar_count: int
     accuracy: Accuracy | None
     labels: tuple[LabelEvaluation, ...]
     confusions: tuple[Confusion, ...]
     suspects: tuple[Suspect, ...]
+    duplicates: tuple[Duplicate, ...] = ()
+    thumbnails: Mapping[str, bytes] = field(default_factory=dict)
 
     @property
     def suggestions(self) -> Mapping[str, str]:
         """Suspects' ids and suggested labels, as MapResult.with_suspects takes them."""
         return {suspect.exemplar_id: suspect.suggested_label for suspect in self.suspects}
 
+    def to_dict(self) -> dict[str, Any]:
+        """All but the thumbnails, as JSON can hold it."""
+        told = asdict(replace(self, thumbnails={}))
+        del told["thumbnails"]
+        return told
+
+
+@dataclass(frozen=True)
+class EvaluateOptions:
+    head: str | None
+    k: int | None
+    thumbnails: bool
+    findings: int | None
+
+    def request(
+        self, support_set: str, min_revision: int
+    ) -> evaluation_pb2.EvaluateSupportSetRequest:
+        return evaluation_pb2.EvaluateSupportSetRequest(
+            support_set=support_set,
+            head=head_number(self.head),
+            k=self.k,
+            min_revision=min_revision,
+            findings=self.findings,
+            include_thumbnails=self.thumbnails,
+        )
+
 
 def evaluate(
-    memory: Memory, support_set: str, head: str | None, k: int | None, min_revision: int | None
+    memory: Memory, support_set: str, options: EvaluateOptions, min_revision: int | None
 ) -> Plan[Evaluation]:
-    request = evaluation_pb2.EvaluateSupportSetRequest(
-        support_set=support_set,
-        head=head_number(head),
-        k=k,
-        min_revision=memory.wanted_revision(support_set, min_revision),
-    )
-    response = yield from send(EVALUATE, request)
+    revision = memory.wanted_revision(support_set, min_revision)
+    response = yield from send(EVALUATE, options.request(support_set, revision))
     memory.saw(support_set, response.revision)
-    return _evaluation(response)
+    return _evaluation(support_set, response)
 
 
-def _evaluation(pb: evaluation_pb2.EvaluateSupportSetResponse) -> Evaluation:
+def _evaluation(support_set: str, pb: evaluation_pb2.EvaluateSupportSetResponse) -> Evaluation:
     return Evaluation(
+        support_set=support_set,
         revision=pb.revision,
+        fingerprint=pb.fingerprint,
         head=enum_name(classification_pb2.Head.DESCRIPTOR, pb.head, "HEAD_").lower(),
         exemplar_count=pb.exemplar_count,
         accuracy=_accuracy(pb.accuracy) if pb.HasField("accuracy") else None,
         labels=tuple(_label(label) for label in pb.labels),
-        confusions=tuple(Confusion(c.label, c.answer, c.exemplar_count) for c in pb.confusions),
+        confusions=tuple(_confusion(confusion) for confusion in pb.confusions),
         suspects=tuple(_suspect(suspect) for suspect in pb.suspects),
+        duplicates=tuple(_duplicate(duplicate) for duplicate in pb.duplicates),
+        thumbnails=dict(pb.thumbnails),
     )
 
 
@@ -106,6 +160,8 @@ def _label(pb: evaluation_pb2.LabelEvaluation) -> LabelEvaluation:
         pb.exemplar_count,
         _accuracy(pb.recall) if pb.HasField("recall") else None,
         _accuracy(pb.precision) if pb.HasField("precision") else None,
+        pb.exemplars_needed,
+        pb.advice,
     )
 
 
@@ -113,6 +169,14 @@ def _accuracy(pb: evaluation_pb2.Accuracy) -> Accuracy:
     return Accuracy(pb.value, pb.low, pb.high, pb.exemplar_count)
 
 
+def _confusion(pb: evaluation_pb2.Confusion) -> Confusion:
+    return Confusion(pb.label, pb.answer, pb.exemplar_count, tuple(pb.exemplar_ids))
+
+
 def _suspect(pb: evaluation_pb2.Suspect) -> Suspect:
     neighbors = tuple(Neighbor(n.exemplar_id, n.label, n.similarity) for n in pb.neighbors)
     return Suspect(pb.exemplar_id, pb.label, pb.suggested_label, pb.suspicion, neighbors)
+
+
+def _duplicate(pb: evaluation_pb2.Duplicate) -> Duplicate:
+    return Duplicate(pb.exemplar_id, pb.label, pb.other_exemplar_id, pb.other_label, pb.similarity)

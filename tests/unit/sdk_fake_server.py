@@ -17,6 +17,7 @@ from exemplar.v1 import (
     support_set_pb2,
     support_set_pb2_grpc,
 )
+from unit.sdk_fake_evaluations import FakeEvaluations
 from unit.sdk_fake_maps import FakeMaps
 from unit.sdk_fake_vectors import DIM, FINGERPRINT, cosine, embedding, undecodable, vector
 
@@ -44,6 +45,7 @@ class FakeServer(
     admin_pb2_grpc.ServerServiceServicer,
     embedding_pb2_grpc.EmbeddingServiceServicer,
     classification_pb2_grpc.ClassificationServiceServicer,
+    FakeEvaluations,
     FakeMaps,
     support_set_pb2_grpc.SupportSetServiceServicer,
 ):

@@ -12,6 +12,7 @@ from exemplar.v1 import (
     admin_pb2_grpc,
     classification_pb2_grpc,
     embedding_pb2_grpc,
+    evaluation_pb2_grpc,
     map_pb2_grpc,
     support_set_pb2_grpc,
 )
@@ -26,6 +27,7 @@ def serving(fake: FakeServer) -> Iterator[str]:
         admin_pb2_grpc.add_ServerServiceServicer_to_server(fake, server)
         embedding_pb2_grpc.add_EmbeddingServiceServicer_to_server(fake, server)
         classification_pb2_grpc.add_ClassificationServiceServicer_to_server(fake, server)
+        evaluation_pb2_grpc.add_EvaluationServiceServicer_to_server(fake, server)
         map_pb2_grpc.add_MapServiceServicer_to_server(fake, server)
         support_set_pb2_grpc.add_SupportSetServiceServicer_to_server(fake, server)
         port = server.add_insecure_port("127.0.0.1:0")
