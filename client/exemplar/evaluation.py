@@ -124,7 +124,7 @@ class EvaluateOptions:
             head=head_number(self.head),
             k=self.k,
             min_revision=min_revision,
-            findings=self.findings,
+            findings=self.findings or 0,
             include_thumbnails=self.thumbnails,
         )
 
