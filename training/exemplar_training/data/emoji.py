@@ -26,7 +26,7 @@ def emoji(archives: Sequence[Path]) -> Iterator[SetImage]:
     common = sorted(set.intersection(*(set(by_code) for by_code in drawings)))
     for house, by_code in zip(_HOUSES, drawings, strict=True):
         for code in common:
-            yield SetImage(house, code, f"{code}.png", _rendered(by_code[code]))
+            yield SetImage(house, code, f"{code}.png", rendered(by_code[code]))
 
 
 def is_left_out(code: str) -> bool:
@@ -47,7 +47,7 @@ def _is_drawing(name: str) -> bool:
     return not is_left_out(path.stem)
 
 
-def _rendered(svg: bytes) -> bytes:
+def rendered(svg: bytes) -> bytes:
     """A PNG, at most SIDE x SIDE pixels."""
     import resvg_py  # noqa: PLC0415 - only this set needs it
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from exemplar_training.data import pixel_sets
 from exemplar_training.data.emoji import emoji
+from exemplar_training.data.emoji6 import emoji6
 from exemplar_training.data.fonts import FONTS
 from exemplar_training.data.glyphs import DIGITS, LETTERS, digits, letters
 from exemplar_training.data.registry import debian_package, npm_package, wheel
@@ -127,6 +128,48 @@ _SETS = (
         ("resvg-py",),
         3_282,
         emoji,
+    ),
+    DataSet(
+        "emoji6",
+        "emoji 72 x 72 as six houses drew them",
+        "noto, noto-v1 Apache-2.0; fluent-emoji-flat MIT; twemoji, emojione CC-BY-4.0; "
+        "openmoji CC-BY-SA-4.0",
+        "sources",
+        (
+            npm_package(
+                "@iconify-json/noto",
+                "1.2.9",
+                "3e918d88fc945c0bb3d468dbace6f88caef67f01c9f0e7bcae0915a042e8f1ad",
+            ),
+            npm_package(
+                "@iconify-json/noto-v1",
+                "1.2.5",
+                "2bf62c26c2c2884aa99e90aec942cdaee17a5921f05690694f4978ad4b017c37",
+            ),
+            npm_package(
+                "@iconify-json/fluent-emoji-flat",
+                "1.2.6",
+                "7d064769dee690815f823bc5bcc511d957198caf9f5edd8dd9c1aa48a6aeb175",
+            ),
+            npm_package(
+                "@iconify-json/twemoji",
+                "1.2.5",
+                "19046dff7d8707ce96212ec86468b36ac5f8e60409629dd13f809265c6d0ebb7",
+            ),
+            npm_package(
+                "@iconify-json/openmoji",
+                "1.2.29",
+                "03181e2c156cab35cf4a62f1f7886bd971d59212e75ac3f189d5a4cae3930fc5",
+            ),
+            npm_package(
+                "@iconify-json/emojione",
+                "1.2.3",
+                "26a14f44284407e8bcde91799388dca2bfd91dbcd55a97f425524a1c5b73610e",
+            ),
+        ),
+        ("resvg-py",),
+        6_294,
+        emoji6,
     ),
     DataSet(
         "letters",
