@@ -33,9 +33,17 @@ def render(result: MapResult) -> str:
 
 
 def _facts(result: MapResult) -> dict[str, Any]:
-    names = ("support_set", "revision", "fingerprint", "perplexity", "kl_divergence")
-    measures = ("trustworthiness", "label_agreement", "embedding_label_agreement")
-    return {name: getattr(result, name) for name in (*names, *measures)}
+    names = (
+        "support_set",
+        "revision",
+        "fingerprint",
+        "perplexity",
+        "kl_divergence",
+        "trustworthiness",
+    )
+    agreements = ("label_agreement", "embedding_label_agreement")
+    facts = {name: getattr(result, name) for name in (*names, *agreements)}
+    return facts if result.is_agreement_telling else {**facts, **dict.fromkeys(agreements)}
 
 
 def _columns(result: MapResult, labels: Sequence[str]) -> dict[str, Any]:

@@ -167,16 +167,17 @@ def _draw_heading(axes: Axes, result: MapResult) -> None:
     title = axes.set_title("", fontsize=14, loc="left", pad=20)
     name = _short(result.support_set, 60) or "Images"
     title.set(text=name, parse_math=False, fontweight="bold")
-    axes.text(0, 1.012, _facts(result), transform=axes.transAxes, fontsize=9, color=SOFT)
+    axes.text(0, 1.012, facts(result), transform=axes.transAxes, fontsize=9, color=SOFT)
 
 
-def _facts(result: MapResult) -> str:
+def facts(result: MapResult) -> str:
+    agreement = result.label_agreement if result.is_agreement_telling else None
     return " \u00b7 ".join(
         [f"{len(result.points):,} points"]
         + [f"revision {result.revision}"] * bool(result.revision)
         + [f"perplexity {result.perplexity:.3g}"] * bool(result.perplexity)
         + [f"trustworthiness {share:.2f}" for share in _given(result.trustworthiness)]
-        + [f"among their own label {share:.0%}" for share in _given(result.label_agreement)]
+        + [f"among their own label {share:.0%}" for share in _given(agreement)]
     )
 
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from statistics import median
 from typing import Literal
 
 from exemplar.answers import Answer
@@ -17,6 +19,8 @@ from exemplar.page import frame
 from exemplar.v1 import map_pb2
 
 _Measure = Literal["trustworthiness", "label_agreement", "embedding_label_agreement"]
+# Neighbors that vote in the label agreements (MapSummary in proto/exemplar/v1/map.proto).
+_VOTERS = 10
 
 
 @dataclass(frozen=True)
@@ -127,6 +131,17 @@ class MapResult:
         """Of exemplars and queries, sorted; "" is the label of things that have none."""
         answered = {query.label for query in self.queries if query.label}
         return sorted({point.label for point in self.points} | answered)
+
+    @property
+    def is_agreement_telling(self) -> bool:
+        """Whether the label agreements say how good the map is.
+
+        Where the typical label has too few exemplars for all voters to be of its own, they say
+        mostly that it is small: a label of two is always outvoted. Pages and pictures leave them
+        out then.
+        """
+        counts = Counter(point.label for point in self.points if point.label)
+        return bool(counts) and median(counts.values()) > _VOTERS
 
     def save_html(self, path: str | os.PathLike[str]) -> None:
         """One page that needs no network."""

@@ -2,6 +2,7 @@
 
 from base64 import b64decode
 from contextlib import ExitStack
+from dataclasses import replace
 from io import BytesIO
 
 import pytest
@@ -150,7 +151,17 @@ def test_the_heading_says_how_far_to_trust_the_map(pets):
     heading = pets.page.locator("header").inner_text()
     assert "3 exemplars \u00b7 revision 3 \u00b7 perplexity 5" in heading
     assert "Trustworthiness 0.97 of 1" in heading
-    assert "Among their own label: 88 % (embeddings: 90 %)" in heading
+
+
+@pytest.mark.parametrize(("size", "is_told"), [(2, False), (11, True)])
+def test_the_heading_tells_label_agreement_only_of_labels_of_eleven(see, size, is_told):
+    points = [
+        MapPoint(x, float(at), label, f"{label}-{at}")
+        for x, label in ((0.0, "cat"), (5.0, "dog"))
+        for at in range(size)
+    ]
+    heading = see(replace(PETS, points=tuple(points))).page.locator("header").inner_text()
+    assert ("Among their own label: 88 % (embeddings: 90 %)" in heading) == is_told
 
 
 def test_what_is_seen_is_saved_as_png(pets, tmp_path):

@@ -7,7 +7,7 @@ from itertools import combinations
 
 import pytest
 
-from exemplar import Answer, ItemError, MapPoint, MapPosition, MapResult, PlacedQuery
+from exemplar import Answer, ItemError, MapPoint, MapPosition, MapResult, PlacedQuery, map_picture
 from exemplar.map_marks import DARK, LIGHT, SHAPES, colors, shapes
 
 HOSTILE = "</script><script>alert(1)</script><!-- {{ script }} & \u2028"
@@ -100,6 +100,33 @@ def test_suspects_that_are_not_on_the_map_are_passed_over():
     assert data_of(result.with_suspects({"b": "bad", "gone": "bad"}).to_html())["suspects"] == {
         "1": "bad"
     }
+
+
+def of_sizes(*sizes):
+    points = [
+        MapPoint(float(at), 0.0, str(label), f"{label}-{at}")
+        for label, size in enumerate(sizes)
+        for at in range(size)
+    ]
+    return MapResult("set", tuple(points), 3, "f" * 64, 5.0, 0.5, 0.97, 0.875, 0.9)
+
+
+@pytest.mark.parametrize(
+    ("sizes", "is_telling"),
+    [((), False), ((2, 2), False), ((10, 10), False), ((2, 11, 12), True), ((2, 2, 90), False)],
+)
+def test_label_agreement_is_told_where_the_typical_label_can_fill_ten_neighbors(sizes, is_telling):
+    result = of_sizes(*sizes)
+    data = data_of(result.to_html())
+    shown = (data["label_agreement"], data["embedding_label_agreement"])
+    assert shown == ((0.875, 0.9) if is_telling else (None, None))
+    assert ("own label" in map_picture.facts(result)) == is_telling
+    assert data["trustworthiness"] == 0.97
+
+
+def test_points_without_labels_do_not_count_as_a_label():
+    points = [MapPoint(0.0, 0.0, "", str(at)) for at in range(30)]
+    assert not result_of(points).is_agreement_telling
 
 
 def test_a_map_without_points_has_a_page():
