@@ -1,11 +1,13 @@
-"""Which image files a command line names, and which labels their folders give them."""
+"""Which image files a command line names, which labels their folders give them, which failed."""
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from exemplar.embedding import ItemError
 from exemplar.errors import InvalidArgumentError
 
 _SUFFIXES = {".jpg", ".jpeg", ".png", ".webp"}
@@ -36,6 +38,14 @@ def labelled_files(paths: Iterable[Path], label: str | None) -> list[LabelledFil
             + "; --label names the label of single files"
         )
     return found
+
+
+def report_failures(outcomes: Iterable[tuple[Path, ItemError | None]]) -> int:
+    """Each file with an error on stderr; the exit code."""
+    failed = [(path, error) for path, error in outcomes if error]
+    for path, error in failed:
+        print(f"{path}: {error}", file=sys.stderr)
+    return 1 if failed else 0
 
 
 def _by_folder(path: Path) -> Iterator[LabelledFile]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from exemplar.evaluation import Accuracy, Evaluation
+from exemplar.evaluation import Accuracy, Duplicate, Evaluation
 
 
 def table(head: Sequence[str], rows: Iterable[Iterable[object]]) -> str:
@@ -17,21 +17,63 @@ def table(head: Sequence[str], rows: Iterable[Iterable[object]]) -> str:
 def told(found: Evaluation) -> str:
     """What an evaluation says, and which exemplars to look at."""
     right = f"answered right by the others: {_share(found.accuracy)}"
-    parts = [
-        f"{found.exemplar_count} exemplars, head {found.head}; {right}",
-        table(
-            ["label", "exemplars", "recall", "precision"],
-            (
-                (e.label, e.exemplar_count, _share(e.recall), _share(e.precision))
-                for e in found.labels
-            ),
-        ),
-    ]
-    if found.suspects:
-        rows = ((s.exemplar_id, s.label, s.suggested_label) for s in found.suspects)
-        likely = table(["exemplar", "label", "looks like"], rows)
-        parts.append(f"likely mislabelled, the likeliest first:\n{likely}")
-    return "\n\n".join(parts)
+    return "\n\n".join(
+        [
+            f"{found.exemplar_count} exemplars, head {found.head}; {right}",
+            _labels(found),
+            *_titled("labels that need more exemplars:", _needs(found)),
+            *_titled("likely mislabelled, the likeliest first:", _suspects(found)),
+            *_titled("nearly the same image, the closest first:", _duplicates(found)),
+            *_titled("answered with another label, the most frequent first:", _confusions(found)),
+        ]
+    )
+
+
+def _titled(title: str, text: str) -> list[str]:
+    """Nothing where the table has no rows."""
+    return [f"{title}\n{text}"] if "\n" in text else []
+
+
+def _labels(found: Evaluation) -> str:
+    rows = (
+        (e.label, e.exemplar_count, _share(e.recall), _share(e.precision)) for e in found.labels
+    )
+    return table(["label", "exemplars", "recall", "precision"], rows)
+
+
+def _needs(found: Evaluation) -> str:
+    rows = (
+        (e.label, e.exemplar_count, e.exemplars_needed or "-", e.advice)
+        for e in found.labels
+        if e.exemplars_needed or e.advice
+    )
+    return table(["label", "exemplars", "needs", "why"], rows)
+
+
+def _suspects(found: Evaluation) -> str:
+    rows = (
+        (s.exemplar_id, s.label, s.suggested_label, f"{s.suspicion:.2f}") for s in found.suspects
+    )
+    return table(["exemplar", "label", "looks like", "suspicion"], rows)
+
+
+def _duplicates(found: Evaluation) -> str:
+    rows = (
+        (d.exemplar_id, d.other_exemplar_id, _pair(d), f"{d.similarity:.3f}")
+        for d in found.duplicates
+    )
+    return table(["exemplar", "other", "label", "similarity"], rows)
+
+
+def _pair(pair: Duplicate) -> str:
+    if pair.is_contradiction:
+        return f"{pair.label} and {pair.other_label}: one is wrong"
+    return pair.label
+
+
+def _confusions(found: Evaluation) -> str:
+    rows = ((c.label, c.answer, c.exemplar_count) for c in found.confusions)
+    return table(["label", "answered", "exemplars"], rows)
 
 
 def _share(accuracy: Accuracy | None) -> str:

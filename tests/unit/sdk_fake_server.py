@@ -17,6 +17,7 @@ from exemplar.v1 import (
     support_set_pb2,
     support_set_pb2_grpc,
 )
+from unit.sdk_fake_calibration import calibration, judged
 from unit.sdk_fake_evaluations import FakeEvaluations
 from unit.sdk_fake_maps import FakeMaps
 from unit.sdk_fake_vectors import DIM, FINGERPRINT, cosine, embedding, undecodable, vector
@@ -229,7 +230,11 @@ class FakeServer(
 
     def _classify(self, request, found):
         return classification_pb2.ClassifyResponse(
-            answers=[self._answer(found, i, query) for i, query in enumerate(request.queries)],
+            answers=[
+                judged(self._answer(found, i, query), request)
+                for i, query in enumerate(request.queries)
+            ],
+            calibration=calibration(request),
             revision=found.revision,
             fingerprint=FINGERPRINT,
             head=request.head or classification_pb2.HEAD_KNN,

@@ -73,8 +73,39 @@ def test_answers_are_printed_as_a_table(run, folder):
     run("add", "inspection", folder)
     code, out, _ = run("classify", "inspection", folder / "scratch")
     assert code == 0
-    assert out.splitlines()[0].split() == ["file", "label", "score", "nearest", "exemplar"]
-    assert out.splitlines()[1].split()[1:] == ["scratch", "1.000", "id-00002", "scratch", "1.000"]
+    head, row, note = out.splitlines()
+    assert head.split() == ["file", "label", "score", "probability", "nearest", "exemplar"]
+    assert row.split()[1:] == ["scratch", "1.000", "100%", "id-00002", "scratch", "1.000"]
+    assert note == "calibrated on few exemplars"
+
+
+def test_images_of_no_label_are_said_to_be_none_of_these(run, folder):
+    run("add", "inspection", folder)
+    (folder / "stranger.png").write_bytes(b"c1")
+    names = (folder / "stranger.png", folder / "ok" / "a1.jpg")
+    _, out, _ = run("classify", "inspection", *names, "--false-accept-rate", "0.1")
+    stranger, known, *notes = out.splitlines()[1:]
+    assert "none of these (" in stranger
+    assert "none of these" not in known
+    assert notes[0] == "about 75% of the images that do have a label get one, not none of these"
+    assert "none of these" not in run("classify", "inspection", *names)[1]
+
+
+def test_label_sets_are_printed_where_a_coverage_is_asked_for(run, folder):
+    run("add", "inspection", folder)
+    _, out, _ = run("classify", "inspection", folder / "scratch", "--coverage", "0.9")
+    head, row, _ = out.splitlines()
+    at = head.index("label set")
+    assert row[at:].startswith("scratch, ok  ")
+
+
+def test_a_long_label_set_is_cut(run, folder, tmp_path):
+    for label in "abcdefg":
+        (tmp_path / "many" / label).mkdir(parents=True)
+        (tmp_path / "many" / label / "1.png").write_bytes(label.encode())
+    run("add", "letters", tmp_path / "many")
+    _, out, _ = run("classify", "letters", tmp_path / "many" / "a", "--coverage", "0.9")
+    assert "and 1 more  " in out.splitlines()[1]  # of the labels of five neighbors
 
 
 def test_answers_are_printed_as_json_lines(run, folder):
@@ -138,6 +169,33 @@ def test_a_map_is_not_written_as_anything_else(run, folder, tmp_path):
     code, out, err = run("map", "inspection", "--out", tmp_path / "map.jpg")
     assert (code, out) == (1, "")
     assert err == f"exemplar: --out: expected FILE.html or FILE.png, got '{tmp_path / 'map.jpg'}'\n"
+
+
+def test_likely_mislabelled_exemplars_are_marked_on_a_map(run, folder, tmp_path):
+    page = tmp_path / "map.html"
+    (folder / "ok" / "b9.png").write_bytes(b"b1.webp")  # a scratch
+    run("add", "inspection", folder)
+    run("map", "inspection", "--out", page)
+    assert '"suspects":{}' in page.read_text(encoding="utf-8")
+    assert run("map", "inspection", "--out", page, "--suspects")[0] == 0
+    assert '"suspects":{"2":"scratch"' in page.read_text(encoding="utf-8")
+
+
+def test_placed_images_of_no_label_are_marked_where_a_rate_is_asked_for(run, folder, tmp_path):
+    page, stranger = tmp_path / "map.html", tmp_path / "stranger.png"
+    stranger.write_bytes(b"c1")
+    run("add", "inspection", folder)
+    place = ("map", "inspection", "--out", page, "--place", stranger)
+    run(*place)
+    assert ',false]],"starts"' in page.read_text(encoding="utf-8")
+    assert run(*place, "--false-accept-rate", "0.1")[0] == 0
+    assert ',true]],"starts"' in page.read_text(encoding="utf-8")
+
+
+def test_a_rate_without_images_to_place_is_refused(run):
+    code, out, err = run("map", "inspection", "--false-accept-rate", "0.1")
+    assert (code, out) == (1, "")
+    assert err == "exemplar: --false-accept-rate: expected with --place, got it alone\n"
 
 
 def test_support_sets_are_created_listed_shown_and_deleted(run, folder):
