@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-from base64 import b64encode
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from exemplar.map_marks import DARK, LIGHT, colors, shapes
 from exemplar.page import assemble
+from exemplar.page_images import packed
 
 if TYPE_CHECKING:
     from exemplar.map_result import MapPoint, MapResult, PlacedQuery
 
 _STYLES = ("base.css", "map.css")
-_SCRIPTS = tuple(
-    f"map_{part}.js" for part in ("marks", "view", "draw", "legend", "picture", "moves")
-)
-# Where a JPEG's pixels start: what is before them is nearly the same in all thumbnails.
-_START_OF_SCAN = b"\xff\xda"
+_PARTS = ("marks", "view", "draw", "legend", "picture", "moves")
+_SCRIPTS = ("page.js", *(f"map_{part}.js" for part in _PARTS))
 
 
 def render(result: MapResult) -> str:
@@ -58,27 +55,5 @@ def _columns(result: MapResult, labels: Sequence[str]) -> dict[str, Any]:
         "id": ids + [query.name for query in result.queries],
         "suspects": {at: result.suspects[i] for at, i in enumerate(ids) if i in result.suspects},
         "queries": [[q.score, q.probability, q.is_unknown] for q in result.queries],
-        **_thumbnails([point.thumbnail for point in every]),
+        **packed([point.thumbnail for point in every]),
     }
-
-
-def _thumbnails(images: Sequence[bytes]) -> dict[str, Any]:
-    """Base64 in two parts, joined by the page; equal first parts are written once."""
-    starts: dict[bytes, int] = {}
-    parts = [_parts(image) for image in images]
-    first = [starts.setdefault(start, len(starts)) for start, _ in parts]
-    return {
-        "starts": [_base64(start) for start in starts],
-        "start": first,
-        "rest": [_base64(rest) for _, rest in parts],
-    }
-
-
-def _parts(image: bytes) -> tuple[bytes, bytes]:
-    """Cut at a multiple of 3 bytes: so the two texts are the text of the whole."""
-    cut = max(0, image.find(_START_OF_SCAN)) // 3 * 3
-    return image[:cut], image[cut:]
-
-
-def _base64(part: bytes) -> str:
-    return b64encode(part).decode("ascii")

@@ -3,8 +3,6 @@ const counts = data.labels.map(() => 0), chosen = new Set(), chosenKinds = new S
 for (let i = 0; i < E; i++) counts[data.label[i]]++;
 // Of labels any that is chosen, of kinds any that is chosen, both where both are.
 const isShown = i => (!chosen.size || chosen.has(data.label[i])) && (!chosenKinds.size || chosenKinds.has(kinds[i]));
-const some = (count, word) => `${count.toLocaleString("en")} ${word}${count === 1 ? "" : "s"}`;
-const percent = share => `${Math.round(share * 100)} %`;
 
 function row(list, shape, name, count, choose) {
   const made = document.createElement("li"), button = document.createElement("button");

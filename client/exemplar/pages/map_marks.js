@@ -1,7 +1,4 @@
 // What a point looks like: its color, its shape, and the drawing of its kind. Part of map.html.
-"use strict";
-const data = JSON.parse(document.getElementById("data").textContent);
-const element = id => document.getElementById(id);
 const isDark = matchMedia("(prefers-color-scheme: dark)"), styles = [new Map(), new Map()];
 function style(name) {
   const known = styles[+isDark.matches];
@@ -14,9 +11,6 @@ const PLAIN = 0, SUSPECT = 1, QUERY = 2, UNKNOWN = 3;
 const kindOf = i => i < E ? (i in data.suspects ? SUSPECT : PLAIN) : data.queries[i - E][2] ? UNKNOWN : QUERY;
 const kinds = Uint8Array.from({ length: N }, (_, i) => kindOf(i));
 const nameOf = label => label < 0 ? "not classified" : data.labels[label] || "no label";
-const hasThumbnail = i => data.rest[i] !== "";
-// Browsers tell JPEG, PNG and WebP apart by themselves.
-const thumbnail = i => `data:image/jpeg;base64,${data.starts[data.start[i]]}${data.rest[i]}`;
 const color = label => label < 0 ? style("--soft") : (isDark.matches ? data.dark : data.light)[label];
 
 // Corners of each shape, all about as large as a circle of radius 1.

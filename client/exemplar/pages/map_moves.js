@@ -29,12 +29,6 @@ function fillCard(i) {
   element("picture").hidden = !hasThumbnail(i);
   if (hasThumbnail(i)) element("picture").src = thumbnail(i);
 }
-// Its direction stays its own: no name turns the words around it.
-function named(text) {
-  const made = document.createElement("bdi");
-  made.textContent = text;
-  return made;
-}
 function placeCard(x, y, gap) {
   const card = element("card"), right = x + gap + card.offsetWidth > width ? x - gap - card.offsetWidth : x + gap;
   card.style.left = Math.max(8, Math.min(width - card.offsetWidth - 8, right)) + "px";
