@@ -1,7 +1,5 @@
 """Snapshots: after any changes they answer like brute force over the live rows."""
 
-from itertools import pairwise
-
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -9,10 +7,11 @@ from hypothesis import strategies as st
 
 from exemplar_server.backends.faiss_index import FlatIndex
 from exemplar_server.core.exemplars import Delta
-from exemplar_server.core.snapshot import advance, empty
+from exemplar_server.core.snapshot import TAIL_ROWS, Neighbor, advance, empty
 from fakes import DIM, BruteIndex, support_set, unit_rows
 from support_set_model import Model, histories
 
+LARGE = TAIL_ROWS + 44  # rows that no change copies
 QUERIES_QD = unit_rows(np.random.default_rng(7), 5)
 every_index = pytest.mark.parametrize("build", [FlatIndex, BruteIndex])
 
@@ -43,7 +42,7 @@ def answers_of(snapshot, k):
 
 
 def segment_rows(snapshot):
-    return [len(segment.embeddings_ND) for segment in snapshot.segments]
+    return [len(segment.rows) for segment in snapshot.segments]
 
 
 @every_index
@@ -92,53 +91,59 @@ def test_prototypes_are_of_the_live_labels(build, history):
 @given(histories)
 def test_a_snapshot_stays_as_it_was_after_an_advance(history):
     model, old = replayed(history, FlatIndex)
-    before = (old.support_set, old.ids, old.labels, answers_of(old, 30))
+    before = (old.support_set, old.live()[:2], answers_of(old, 30))
     advance(old, model.step(range(26), range(26)), FlatIndex)
-    assert (old.support_set, old.ids, old.labels, answers_of(old, 30)) == before
+    assert (old.support_set, old.live()[:2], answers_of(old, 30)) == before
 
 
 @given(histories)
-def test_each_segment_has_at_least_twice_the_rows_of_the_next(history):
-    _, snapshot = replayed(history, BruteIndex)
-    rows = segment_rows(snapshot)
-    assert all(larger >= 2 * smaller for larger, smaller in pairwise(rows))
-
-
-@given(histories)
-def test_at_most_a_fifth_of_the_rows_is_dead(history):
+def test_a_small_support_set_is_one_segment_without_dead_rows(history):
     model, snapshot = replayed(history, BruteIndex)
-    assert len(snapshot.ids) - len(model.rows) <= 0.2 * len(snapshot.ids)
-    assert snapshot.is_live_N.sum() == len(model.rows)
+    assert segment_rows(snapshot) == ([len(model.rows)] if model.rows else [])
+    assert snapshot.live_count == len(model.rows)
 
 
 def test_a_small_addition_leaves_the_large_segment_as_it_is():
-    old = of_rows(100)
-    new = advance(old, delta_of(3, start=100, total=103), BruteIndex)
-    assert segment_rows(new) == [100, 3]
+    old = of_rows(LARGE)
+    new = advance(old, delta_of(3, start=LARGE), BruteIndex)
+    assert segment_rows(new) == [LARGE, 3]
     assert new.segments[0] is old.segments[0]
 
 
-def test_additions_merge_into_a_segment_of_less_than_twice_their_rows():
-    grown = advance(of_rows(100), delta_of(3, start=100), BruteIndex)
-    assert segment_rows(advance(grown, delta_of(2, start=103), BruteIndex)) == [100, 5]
+def test_additions_go_into_the_tail_until_it_is_full():
+    grown = advance(of_rows(LARGE), delta_of(3, start=LARGE), BruteIndex)
+    more = advance(grown, delta_of(TAIL_ROWS - 3, start=LARGE + 3), BruteIndex)
+    assert segment_rows(more) == [LARGE, TAIL_ROWS]
+    more = advance(more, delta_of(1, start=LARGE + TAIL_ROWS), BruteIndex)
+    assert segment_rows(more) == [LARGE, TAIL_ROWS, 1]
 
 
-def test_a_fifth_of_dead_rows_is_kept():
-    removed = [f"{number:04}" for number in range(20)]
-    snapshot = advance(of_rows(100), delta_of(0, removed=removed, total=80), BruteIndex)
-    assert segment_rows(snapshot) == [100]
+def test_removing_from_a_large_segment_copies_no_row():
+    old = of_rows(LARGE)
+    new = advance(old, delta_of(0, removed=["0000", "0299"]), BruteIndex)
+    assert new.segments[0].rows is old.segments[0].rows
+    assert (len(new.segments[0]), len(old.segments[0])) == (LARGE - 2, LARGE)
 
 
-def test_more_than_a_fifth_of_dead_rows_is_compacted():
-    removed = [f"{number:04}" for number in range(21)]
-    snapshot = advance(of_rows(100), delta_of(0, removed=removed, total=79), BruteIndex)
-    assert segment_rows(snapshot) == [79]
+def test_removing_what_is_not_there_changes_nothing():
+    old = of_rows(LARGE)
+    absent = ["", "00001", "9999", "0299-and-much-longer-than-any-other-id"]
+    assert advance(old, delta_of(0, removed=absent), BruteIndex).segments == old.segments
 
 
-def test_removing_everything_leaves_no_segment():
-    removed = [f"{number:04}" for number in range(10)]
-    snapshot = advance(of_rows(10), delta_of(0, removed=removed, total=0), BruteIndex)
-    assert (snapshot.segments, snapshot.ids) == ((), ())
+@pytest.mark.parametrize("rows", [10, LARGE])
+def test_removing_everything_leaves_no_segment(rows):
+    removed = [f"{number:04}" for number in range(rows)]
+    assert advance(of_rows(rows), delta_of(0, removed=removed), BruteIndex).segments == ()
+
+
+@every_index
+def test_the_nearest_of_a_large_segment_are_found_among_many_dead(build):
+    snapshot = of_rows(LARGE, build)
+    near = [n.exemplar_id for n in snapshot.search(QUERIES_QD[:1], LARGE)[0]]
+    fewer = advance(snapshot, delta_of(0, removed=near[:-7]), build)
+    (found,) = fewer.search(QUERIES_QD[:1], 5)
+    assert [n.exemplar_id for n in found] == near[-7:-2]
 
 
 def test_a_removed_id_that_is_added_again_has_its_new_label():
@@ -164,5 +169,27 @@ def test_equally_near_exemplars_are_ordered_by_id(build):
     assert [n.exemplar_id for n in found] == ["a", "b", "c"]
 
 
-def test_size_counts_embeddings_and_strings():
-    assert of_rows(10).size_bytes == 10 * DIM * 4 + 10 * 200
+@every_index
+@pytest.mark.parametrize("k", [1, 3, 50])
+def test_of_many_equally_near_exemplars_those_with_the_lowest_ids_are_found(build, k):
+    embeddings_ND = np.repeat(QUERIES_QD[:1], 90, axis=0)
+    ids = tuple(f"{number:02}" for number in np.random.default_rng(0).permutation(90))
+    delta = Delta(support_set(2, 90), frozenset(), ids, ("x",) * 90, embeddings_ND)
+    for queries_QD in (QUERIES_QD[:1], np.repeat(QUERIES_QD[:1], 9, axis=0)):
+        for found in advance(empty(support_set()), delta, build).search(queries_QD, k):
+            assert [n.exemplar_id for n in found] == [f"{number:02}" for number in range(k)]
+
+
+def test_ids_of_any_script_are_found_and_removed():
+    ids, labels = ("é", "a", "日本"), ("x", "y", "z")
+    delta = Delta(support_set(2, 3), frozenset(), ids, labels, QUERIES_QD[:3].copy())
+    snapshot = advance(empty(support_set()), delta, FlatIndex)
+    assert snapshot.search(QUERIES_QD[2:3], 1) == [[Neighbor("日本", "z", pytest.approx(1.0))]]
+    fewer = advance(snapshot, delta_of(0, removed=["日本"]), FlatIndex)
+    assert fewer.live()[0] == ["a", "é"]
+
+
+def test_size_counts_embeddings_ids_and_labels_and_what_lies_beside_them():
+    one, many = of_rows(LARGE), of_rows(2 * LARGE)
+    assert many.size_bytes - one.size_bytes == LARGE * (DIM * 4 + len("0000") + 4)
+    assert 4000 < of_rows(1).size_bytes < 6000

@@ -10,16 +10,25 @@ import numpy as np
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+BLAS_QUERIES = 4
+
 
 class FlatIndex:
-    """Rows that never change, compared by inner product: cosine, as they have unit length."""
+    """Rows that never change, compared by inner product: cosine, as they have unit length.
+
+    Rows that nobody may write to are kept as they are, others are copied.
+    """
 
     def __init__(self, embeddings_ND: NDArray[np.float32]) -> None:
-        # FAISS 1.15 scans row by row below 128,000 = queries x dim: 7-13 times slower than BLAS
-        # from 4 queries on. The threshold is of the whole process.
-        faiss.cvar.distance_compute_blas_threshold = 4 * embeddings_ND.shape[1]
-        self._embeddings_ND = np.array(embeddings_ND, dtype=np.float32, order="C")
-        self._embeddings_ND.flags.writeable = False
+        is_ours = not embeddings_ND.flags.writeable and embeddings_ND.base is None
+        rows_ND = np.require(embeddings_ND, np.float32, "C")
+        if rows_ND is embeddings_ND and not is_ours:
+            rows_ND = rows_ND.copy()
+        rows_ND.flags.writeable = False
+        self._embeddings_ND = rows_ND
+        # Making these afresh takes a microsecond a query.
+        self._count, self._dim = rows_ND.shape
+        self._rows = faiss.swig_ptr(rows_ND)
 
     @property
     def embeddings_ND(self) -> NDArray[np.float32]:
@@ -28,9 +37,28 @@ class FlatIndex:
     def search(
         self, queries_QD: NDArray[np.float32], k: int
     ) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+        queries_QD = np.ascontiguousarray(queries_QD, np.float32)
+        queries = len(queries_QD)
+        if queries > 1:
+            # FAISS 1.15 scans row by row below 128,000 = queries x dim: 7-13 times slower than
+            # BLAS from 4 queries on. The threshold is of the whole process, and another dim may
+            # have set it.
+            faiss.cvar.distance_compute_blas_threshold = BLAS_QUERIES * self._dim
+        similarities_QK = np.empty((queries, k), np.float32)
+        rows_QK = np.empty((queries, k), np.int64)
         # The search of IndexFlatIP, on rows that numpy owns: a view into FAISS's memory would
         # dangle where it outlives the index.
-        similarities_QK, rows_QK = faiss.knn(
-            queries_QD, self._embeddings_ND, k, metric=faiss.METRIC_INNER_PRODUCT
+        faiss.knn_inner_product(
+            faiss.swig_ptr(queries_QD),
+            self._rows,
+            self._dim,
+            queries,
+            self._count,
+            k,
+            faiss.swig_ptr(similarities_QK),
+            faiss.swig_ptr(rows_QK),
         )
-        return np.clip(similarities_QK, -1.0, 1.0), rows_QK  # rounding goes beyond by 1e-7
+        # Rounding goes beyond by 1e-7. Clipping one query's would take a microsecond.
+        if queries > 1 or similarities_QK.item(0) > 1.0 or similarities_QK.item(k - 1) < -1.0:
+            np.clip(similarities_QK, -1.0, 1.0, out=similarities_QK)
+        return similarities_QK, rows_QK

@@ -1,10 +1,9 @@
 """A support set's index at one revision: immutable, so that readers need no lock.
 
-Rows live in segments of falling size (each at least twice its successor, as in a log-structured
-merge tree), so a small change copies few rows. Removed rows stay as tombstones until they are a
-fifth of all.
+Rows live in sealed segments, so a small change copies few rows: those of the tail, a last segment
+of up to TAIL_ROWS rows. Removed rows of the others stay as tombstones until a merge.
 
-Shapes: N rows (dead ones included), Q queries, K neighbors, D dim.
+Shapes: N rows (dead ones included), R ids to remove, Q queries, L labels, D dim.
 """
 
 from __future__ import annotations
@@ -12,12 +11,13 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
 from exemplar_server.core import calibration, heads, ridge
 from exemplar_server.core.leave_one_out import LeftOut
+from exemplar_server.core.segments import Segment, encoded, merge, seal
 from exemplar_server.errors import TooFewExemplarsError
 
 if TYPE_CHECKING:
@@ -27,17 +27,21 @@ if TYPE_CHECKING:
 
     from exemplar_server.core.calibration import Calibration
     from exemplar_server.core.exemplars import Delta, SupportSet
-    from exemplar_server.core.ports import Index, IndexFactory
+    from exemplar_server.core.ports import IndexFactory
     from exemplar_server.core.ridge import Ridge
+    from exemplar_server.core.segments import Rows
 
-# Above this share of dead rows, over-fetching costs more than one copy of the live ones.
-COMPACT_DEAD_SHARE = 0.2
+# 0.5 MB to copy at dim 512: a tenth of a millisecond.
+TAIL_ROWS = 256
+# A snapshot without rows: the objects themselves, and its places in the cache's tables.
+OBJECTS_BYTES = 3000
+# What a snapshot keeps that goes by the rows' places in its segments.
+BY_ROW = frozenset({"labels", "is_live_N"})
 # Calibrating on more exemplars takes longer and tells hardly more.
 MOST_CALIBRATED = 2000
 
 
-@dataclass(frozen=True)
-class Neighbor:
+class Neighbor(NamedTuple):
     """An exemplar near a query."""
 
     exemplar_id: str
@@ -47,33 +51,38 @@ class Neighbor:
 
 @dataclass(frozen=True)
 class Snapshot:
-    """All exemplars of `support_set` at its revision. Any thread may read it."""
+    """All exemplars of `support_set` at its revision. Any thread may read it.
+
+    Segments have live rows each; the last one is the tail, if it has TAIL_ROWS or fewer.
+    """
 
     support_set: SupportSet
-    segments: tuple[Index, ...]
-    ids: tuple[str, ...]
-    labels: tuple[str, ...]
-    is_live_N: NDArray[np.bool_]
+    segments: tuple[Segment, ...]
 
     @property
     def size_bytes(self) -> int:
-        # 200 bytes a row: two Python strings and their places in the tuples.
-        return sum(s.embeddings_ND.nbytes for s in self.segments) + 200 * len(self.ids)
+        return OBJECTS_BYTES + sum(segment.size_bytes for segment in self.segments)
+
+    @property
+    def live_count(self) -> int:
+        return sum(map(len, self.segments))
 
     def search(self, queries_QD: NDArray[np.float32], k: int) -> list[list[Neighbor]]:
         """The min(k, live exemplars) nearest of each query, nearest first, ties by id."""
-        found: list[list[Neighbor]] = [[] for _ in queries_QD]
-        offset = 0
-        for segment in self.segments:
-            rows = len(segment.embeddings_ND)
-            dead = rows - int(self.is_live_N[offset : offset + rows].sum())
-            similarities_QK, rows_QK = segment.search(queries_QD, min(k + dead, rows))
-            for neighbors, similarities_K, rows_K in zip(
-                found, similarities_QK, rows_QK, strict=True
-            ):
-                neighbors.extend(self._live(similarities_K, rows_K + offset, k))
-            offset += rows
-        return [_nearest(neighbors, k) for neighbors in found]
+        if not self.segments:
+            return [[] for _ in queries_QD]
+        found = self.segments[0].nearest(queries_QD, k)
+        for segment in self.segments[1:]:
+            more = segment.nearest(queries_QD, k)
+            found = [sorted(near + others)[:k] for near, others in zip(found, more, strict=True)]
+        return [[Neighbor(i.decode(), label, -value) for value, i, label in near] for near in found]
+
+    def with_segments(self, segments: tuple[Segment, ...]) -> Snapshot:
+        """The same live rows in other segments: what was computed of them stays."""
+        other = Snapshot(self.support_set, segments)
+        kept = vars(self).keys() - BY_ROW - vars(other).keys()
+        vars(other).update({name: vars(self)[name] for name in kept})
+        return other
 
     @cached_property
     def code_of(self) -> dict[str, int]:
@@ -140,77 +149,88 @@ class Snapshot:
         names, codes_N = np.unique(self.coded(labels)[1][rows], return_inverse=True)
         return LeftOut(embeddings_ND[rows], codes_N, len(names))
 
+    @cached_property
+    def labels(self) -> list[str]:
+        """Every row's label, dead ones included."""
+        return [s.rows.names[code] for s in self.segments for code in s.rows.codes_N.tolist()]
+
+    @cached_property
+    def is_live_N(self) -> NDArray[np.bool_]:
+        return np.concatenate([np.zeros(0, np.bool_), *map(_is_live, self.segments)])
+
     @property
     def embeddings_ND(self) -> NDArray[np.float32]:
         """Every row's embedding, dead ones included; a copy where there are several segments."""
-        return _stack([segment.embeddings_ND for segment in self.segments], self.support_set.dim)
+        return _stack([s.rows.embeddings_ND for s in self.segments], self.support_set.dim)
 
     def live(self) -> tuple[list[str], list[str], NDArray[np.float32]]:
-        """Ids, labels and embeddings of the live exemplars, by id."""
-        rows = sorted(np.flatnonzero(self.is_live_N).tolist(), key=self.ids.__getitem__)
-        ids = [self.ids[row] for row in rows]
-        return ids, [self.labels[row] for row in rows], self.embeddings_ND[rows]
+        """Ids, labels and embeddings of the live exemplars, by id. Not to be written to."""
+        if not self.segments:
+            return [], [], np.zeros((0, self.support_set.dim), np.float32)
+        rows = self._merged_rows()
+        ids = [exemplar_id.decode() for exemplar_id in rows.ids_N.tolist()]
+        return ids, [rows.names[code] for code in rows.codes_N.tolist()], rows.embeddings_ND
 
-    def _live(
-        self, similarities_K: NDArray[np.float32], rows_K: NDArray[np.int64], k: int
-    ) -> list[Neighbor]:
-        live = np.flatnonzero(self.is_live_N[rows_K])[:k]
-        pairs = zip(rows_K[live].tolist(), similarities_K[live].tolist(), strict=True)
-        return [Neighbor(self.ids[row], self.labels[row], value) for row, value in pairs]
+    def _merged_rows(self) -> Rows:
+        only = self.segments[0]
+        if len(self.segments) == 1 and not only.dead:
+            return only.rows
+        return merge(self.segments, _Unsearched).rows
 
 
 def empty(support_set: SupportSet) -> Snapshot:
-    return Snapshot(support_set, (), (), (), np.zeros(0, dtype=np.bool_))
+    return Snapshot(support_set, ())
 
 
 def advance(snapshot: Snapshot, delta: Delta, build: IndexFactory) -> Snapshot:
-    """The snapshot after `delta`. The old one stays as it is: searches on it go on."""
-    is_live_N = snapshot.is_live_N.copy()
+    """The snapshot after `delta`. The old one stays as it is: searches on it go on.
+
+    Copies the tail at most; core/merging.py does the rest later.
+    """
+    segments = snapshot.segments
     if delta.removed_ids:
-        is_removed = (exemplar_id in delta.removed_ids for exemplar_id in snapshot.ids)
-        is_live_N &= ~np.fromiter(is_removed, np.bool_, len(snapshot.ids))
-    added = np.ones(len(delta.exemplar_ids), dtype=np.bool_)
-    grown = Snapshot(
-        delta.support_set,
-        _appended(snapshot.segments, delta.embeddings_ND, build),
-        snapshot.ids + delta.exemplar_ids,
-        snapshot.labels + delta.labels,
-        np.concatenate([is_live_N, added]),
-    )
-    dead = len(grown.ids) - int(grown.is_live_N.sum())
-    return _compacted(grown, build) if dead > COMPACT_DEAD_SHARE * len(grown.ids) else grown
+        gone_R = encoded(delta.removed_ids)
+        buried = (_compacted(segment.without(gone_R), build) for segment in segments)
+        segments = tuple(segment for segment in buried if len(segment))
+    if len(delta.exemplar_ids):
+        rows = seal(delta.exemplar_ids, delta.labels, delta.embeddings_ND, build)
+        segments = _appended(segments, Segment(rows), build)
+    return Snapshot(delta.support_set, segments)
 
 
 def _appended(
-    segments: tuple[Index, ...], embeddings_ND: NDArray[np.float32], build: IndexFactory
-) -> tuple[Index, ...]:
-    if not len(embeddings_ND):
-        return segments
-    kept = list(segments)
-    tail = [embeddings_ND]
-    rows = len(embeddings_ND)
-    while kept and len(kept[-1].embeddings_ND) < 2 * rows:
-        tail.insert(0, kept.pop().embeddings_ND)
-        rows += len(tail[0])
-    return (*kept, build(np.concatenate(tail)))
+    segments: tuple[Segment, ...], new: Segment, build: IndexFactory
+) -> tuple[Segment, ...]:
+    if segments and len(segments[-1].rows) + len(new) <= TAIL_ROWS:
+        return (*segments[:-1], Segment(merge((segments[-1], new), build).rows))
+    return (*segments, new)
 
 
-def _compacted(snapshot: Snapshot, build: IndexFactory) -> Snapshot:
-    rows = np.flatnonzero(snapshot.is_live_N).tolist()
-    return Snapshot(
-        snapshot.support_set,
-        (build(snapshot.embeddings_ND[rows]),) if rows else (),
-        tuple(snapshot.ids[row] for row in rows),
-        tuple(snapshot.labels[row] for row in rows),
-        np.ones(len(rows), dtype=np.bool_),
-    )
+def _compacted(segment: Segment, build: IndexFactory) -> Segment:
+    """Without its dead rows, where it is small."""
+    if not segment.dead or len(segment.rows) > TAIL_ROWS or not len(segment):
+        return segment
+    return Segment(merge((segment,), build).rows)
 
 
-def _nearest(neighbors: list[Neighbor], k: int) -> list[Neighbor]:
-    return sorted(neighbors, key=lambda n: (-n.similarity, n.exemplar_id))[:k]
+def _is_live(segment: Segment) -> NDArray[np.bool_]:
+    is_live_N = segment.is_live_N
+    return np.ones(len(segment.rows), np.bool_) if is_live_N is None else is_live_N
 
 
 def _stack(parts: Sequence[NDArray[np.float32]], dim: int) -> NDArray[np.float32]:
     if len(parts) == 1:
         return parts[0]
     return np.concatenate([np.zeros((0, dim), np.float32), *parts])
+
+
+@dataclass(frozen=True)
+class _Unsearched:
+    """Rows that are listed only."""
+
+    embeddings_ND: NDArray[np.float32]
+
+    def search(
+        self, queries_QD: NDArray[np.float32], k: int
+    ) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+        raise NotImplementedError

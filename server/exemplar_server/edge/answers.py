@@ -199,7 +199,7 @@ def _answer(answer: Answer | ExemplarError) -> classification.Answer:
 
 
 def neighbor(value: Neighbor) -> classification.Neighbor:
-    return classification.Neighbor(**vars(value))
+    return classification.Neighbor(**value._asdict())
 
 
 def _calibration(found: Answers) -> classification.Calibration:

@@ -1,0 +1,253 @@
+"""Segments: sealed rows with their own ids and labels, and which of them are dead.
+
+Shapes: N rows of one segment by id (dead ones included), R ids to remove, Q queries, K neighbors,
+D dim.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from dataclasses import dataclass, replace
+from itertools import chain, compress
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Sequence
+
+    from numpy.typing import NDArray
+
+    from exemplar_server.core.ports import Index, IndexFactory
+
+# Minus the similarity, the id in UTF-8, the label: they sort nearest first, ties by id.
+Candidate = tuple[float, bytes, str]
+
+# Minus the similarities, ids and label codes of live rows, nearest first.
+Fetched = tuple[list[float], list[bytes], list[int]]
+
+# Rows that are equally near go by id, up to so many: more would be fetched for no one's use.
+MOST_TIES = 1000
+# Python's objects beside the arrays of one segment.
+OBJECTS_BYTES = 2000
+NAME_BYTES = 120
+COPIED_ROWS = 4096
+
+
+@dataclass(frozen=True, eq=False)
+class Rows:
+    """Exemplars that never change, ordered by id. `codes_N` numbers their labels in `names`.
+
+    Ids are UTF-8 in one array: a million strings would take three times the memory, and copying
+    them would hold up every other thread.
+    """
+
+    index: Index
+    ids_N: NDArray[np.bytes_]
+    codes_N: NDArray[np.int32]
+    names: tuple[str, ...]
+
+    def __len__(self) -> int:
+        return len(self.ids_N)
+
+    @property
+    def embeddings_ND(self) -> NDArray[np.float32]:
+        return self.index.embeddings_ND
+
+    @property
+    def size_bytes(self) -> int:
+        arrays = self.embeddings_ND.nbytes + self.ids_N.nbytes + self.codes_N.nbytes
+        return arrays + NAME_BYTES * len(self.names) + OBJECTS_BYTES
+
+    def places(self, ids_R: NDArray[np.bytes_]) -> NDArray[np.int64]:
+        """The rows of those of the ids that are here."""
+        # A wider type would make searchsorted copy all ids.
+        known_R = ids_R[np.char.str_len(ids_R) <= self.ids_N.itemsize].astype(self.ids_N.dtype)
+        places_R = np.searchsorted(self.ids_N, known_R)
+        is_here_R = places_R < len(self)
+        is_here_R[is_here_R] = self.ids_N[places_R[is_here_R]] == known_R[is_here_R]
+        result_R: NDArray[np.int64] = places_R[is_here_R]
+        return result_R
+
+
+@dataclass(frozen=True, eq=False)
+class Segment:
+    """Sealed rows and their tombstones; `is_live_N` is copied by whoever buries more."""
+
+    rows: Rows
+    is_live_N: NDArray[np.bool_] | None = None
+    dead: int = 0
+
+    def __len__(self) -> int:
+        """Live rows."""
+        return len(self.rows) - self.dead
+
+    @property
+    def size_bytes(self) -> int:
+        return self.rows.size_bytes + (0 if self.is_live_N is None else self.is_live_N.nbytes)
+
+    def live_rows(self) -> NDArray[np.int64] | slice:
+        return slice(None) if self.is_live_N is None else np.flatnonzero(self.is_live_N)
+
+    def without(self, ids_R: NDArray[np.bytes_]) -> Segment:
+        return self.buried(self.rows.places(ids_R))
+
+    def buried(self, places_R: NDArray[np.int64]) -> Segment:
+        """The segment with these rows dead, too."""
+        if not len(places_R):
+            return self
+        old_N = self.is_live_N
+        is_live_N = np.ones(len(self.rows), np.bool_) if old_N is None else old_N.copy()
+        is_live_N[places_R] = False
+        dead = len(is_live_N) - int(np.count_nonzero(is_live_N))
+        return replace(self, is_live_N=is_live_N, dead=dead)
+
+    def nearest(self, queries_QD: NDArray[np.float32], k: int) -> list[list[Candidate]]:
+        """The min(k, live rows) nearest of each query, in order."""
+        rows = len(self.rows)
+        k = min(k, rows - self.dead)
+        # Of dead ones, twice as many as are to be expected, and a few. One more row shows a tie.
+        over = min(3 + 2 * k * self.dead // rows, self.dead)
+        count = min(k + over + 1, rows)
+        found = self._nearest(queries_QD, k, count)
+        while None in found:
+            count = min(4 * count, rows)
+            untold = [query for query, near in enumerate(found) if near is None]
+            again = self._nearest(queries_QD[untold], k, count)
+            for query, near in zip(untold, again, strict=True):
+                found[query] = near
+        return [near for near in found if near is not None]
+
+    def _nearest(
+        self, queries_QD: NDArray[np.float32], k: int, count: int
+    ) -> list[list[Candidate] | None]:
+        """None where `count` rows do not tell: too few are live, or more may be equally near."""
+        similarities_QK, rows_QK = self.rows.index.search(queries_QD, count)
+        fetched = self.fetched(similarities_QK, rows_QK)
+        if count == len(self.rows):
+            return [self.chosen(live, k) for live in fetched]
+        lasts = similarities_QK[:, -1].tolist()
+        return [
+            self.chosen(live, k) if _tells(live[0], k, -last, count) else None
+            for live, last in zip(fetched, lasts, strict=True)
+        ]
+
+    def fetched(
+        self, similarities_QK: NDArray[np.float32], rows_QK: NDArray[np.int64]
+    ) -> list[Fetched]:
+        """The live ones of these rows, of each query in their order."""
+        values, ids = (-similarities_QK).tolist(), self.rows.ids_N[rows_QK].tolist()
+        codes = self.rows.codes_N[rows_QK].tolist()
+        columns = list(zip(values, ids, codes, strict=True))
+        if self.is_live_N is None:
+            return columns
+        is_live = self.is_live_N[rows_QK].tolist()
+        return [
+            some if all(live) else _of_live(some, live)
+            for some, live in zip(columns, is_live, strict=True)
+        ]
+
+    def chosen(self, live: Fetched, k: int) -> list[Candidate]:
+        """The first k, those that are equally near by id."""
+        values, ids, codes = live
+        end = k
+        if len(values) > k and values[k] == values[k - 1]:
+            end = bisect_right(values, values[k])
+        labels = [self.rows.names[code] for code in codes[:end]]
+        return sorted(zip(values[:end], ids[:end], labels, strict=True))[:k]
+
+
+def _of_live(columns: Fetched, is_live: list[bool]) -> Fetched:
+    values, ids, codes = columns
+    return (
+        list(compress(values, is_live)),
+        list(compress(ids, is_live)),
+        list(compress(codes, is_live)),
+    )
+
+
+def _tells(values: list[float], k: int, last: float, count: int) -> bool:
+    if len(values) < k:
+        return False
+    return values[k - 1] != last or count >= k + MOST_TIES
+
+
+def encoded(ids: Collection[str]) -> NDArray[np.bytes_]:
+    """The ids as one array of UTF-8."""
+    return np.array([exemplar_id.encode() for exemplar_id in ids], dtype=np.bytes_)
+
+
+def seal(
+    ids: Sequence[str],
+    labels: Sequence[str],
+    embeddings_ND: NDArray[np.float32],
+    build: IndexFactory,
+) -> Rows:
+    """Takes the embeddings over: they are not to be written to any more."""
+    names = tuple(sorted(set(labels)))
+    code_of = {name: code for code, name in enumerate(names)}
+    codes_N = np.fromiter(map(code_of.__getitem__, labels), np.int32, len(labels))
+    ids_N = encoded(ids)
+    if (ids_N[1:] < ids_N[:-1]).any():
+        order_N = np.argsort(ids_N, kind="stable")
+        ids_N, codes_N, embeddings_ND = ids_N[order_N], codes_N[order_N], embeddings_ND[order_N]
+    embeddings_ND.flags.writeable = False
+    return Rows(build(embeddings_ND), ids_N, codes_N, names)
+
+
+@dataclass(frozen=True, eq=False)
+class Merge:
+    """The live rows of some segments as one. `places`: where each segment's live rows went."""
+
+    segments: tuple[Segment, ...]
+    rows: Rows
+    places: tuple[NDArray[np.int64], ...]
+
+    def segment(self, now: Sequence[Segment]) -> Segment:
+        """The merged segment, with what died in the meantime. `now`: the segments as they are."""
+        dead = [
+            places_N[_died_since(before, after)]
+            for before, after, places_N in zip(self.segments, now, self.places, strict=True)
+        ]
+        return Segment(self.rows).buried(np.concatenate(dead))
+
+
+def merge(segments: Sequence[Segment], build: IndexFactory) -> Merge:
+    """Copies the live rows. Any thread may do so: segments never change."""
+    live = [segment.live_rows() for segment in segments]
+    rows = [segment.rows for segment in segments]
+    ids_N = np.concatenate([r.ids_N[live_N] for r, live_N in zip(rows, live, strict=True)])
+    order_N = np.argsort(ids_N, kind="stable")
+    place_N = np.empty_like(order_N)
+    place_N[order_N] = np.arange(len(order_N))
+    places = np.split(place_N, np.cumsum([len(segment) for segment in segments])[:-1])
+
+    names = tuple(sorted(set(chain.from_iterable(r.names for r in rows))))
+    codes_N = np.empty(len(ids_N), np.int32)
+    embeddings_ND = np.empty((len(ids_N), rows[0].embeddings_ND.shape[1]), np.float32)
+    for r, live_N, to_N in zip(rows, live, places, strict=True):
+        codes_N[to_N] = np.searchsorted(names, r.names)[r.codes_N[live_N]]
+        _copy(r.embeddings_ND, live_N, embeddings_ND, to_N)
+    embeddings_ND.flags.writeable = False
+    merged = Rows(build(embeddings_ND), ids_N[order_N], codes_N, names)
+    return Merge(tuple(segments), merged, tuple(places))
+
+
+def _copy(
+    from_ND: NDArray[np.float32],
+    live_N: NDArray[np.int64] | slice,
+    into_ND: NDArray[np.float32],
+    places_N: NDArray[np.int64],
+) -> None:
+    """In blocks: as one, the live rows would stand in memory twice."""
+    rows_N = np.arange(len(from_ND)) if isinstance(live_N, slice) else live_N
+    for start in range(0, len(rows_N), COPIED_ROWS):
+        block = slice(start, start + COPIED_ROWS)
+        into_ND[places_N[block]] = from_ND[rows_N[block]]
+
+
+def _died_since(before: Segment, after: Segment) -> NDArray[np.int64]:
+    """Which of the rows that were live are dead now, counted among those live before."""
+    if after.is_live_N is before.is_live_N or after.is_live_N is None:
+        return np.zeros(0, np.int64)
+    return np.flatnonzero(~after.is_live_N[before.live_rows()])
