@@ -203,8 +203,11 @@ class Merge:
     rows: Rows
     places: tuple[NDArray[np.int64], ...]
 
-    def segment(self, now: Sequence[Segment]) -> Segment:
-        """The merged segment, with what died in the meantime. `now`: the segments as they are."""
+    def segment(self, now: Sequence[Segment | None]) -> Segment:
+        """The merged segment, with what died in the meantime.
+
+        `now` are the segments as they are today; None stands for one that has no live row left.
+        """
         dead = [
             places_N[_died_since(before, after)]
             for before, after, places_N in zip(self.segments, now, self.places, strict=True)
@@ -246,8 +249,10 @@ def _copy(
         into_ND[places_N[block]] = from_ND[rows_N[block]]
 
 
-def _died_since(before: Segment, after: Segment) -> NDArray[np.int64]:
+def _died_since(before: Segment, after: Segment | None) -> NDArray[np.int64]:
     """Which of the rows that were live are dead now, counted among those live before."""
+    if after is None:
+        return np.arange(len(before))
     if after.is_live_N is before.is_live_N or after.is_live_N is None:
         return np.zeros(0, np.int64)
     return np.flatnonzero(~after.is_live_N[before.live_rows()])

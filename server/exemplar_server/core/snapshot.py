@@ -190,7 +190,8 @@ def advance(snapshot: Snapshot, delta: Delta, build: IndexFactory) -> Snapshot:
     segments = snapshot.segments
     if delta.removed_ids:
         gone_R = encoded(delta.removed_ids)
-        buried = (_compacted(segment.without(gone_R), build) for segment in segments)
+        buried = [segment.without(gone_R) for segment in segments]
+        buried[-1:] = [_compacted(segment, build) for segment in buried[-1:]]
         segments = tuple(segment for segment in buried if len(segment))
     if len(delta.exemplar_ids):
         rows = seal(delta.exemplar_ids, delta.labels, delta.embeddings_ND, build)
@@ -207,7 +208,7 @@ def _appended(
 
 
 def _compacted(segment: Segment, build: IndexFactory) -> Segment:
-    """Without its dead rows, where it is small."""
+    """Without its dead rows, where it is the tail."""
     if not segment.dead or len(segment.rows) > TAIL_ROWS or not len(segment):
         return segment
     return Segment(merge((segment,), build).rows)
