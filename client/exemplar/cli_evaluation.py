@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+from pathlib import Path
 from typing import Any
 
 from exemplar.cli_tables import told
@@ -16,6 +17,7 @@ def add_commands(commands: Any) -> None:  # argparse keeps the type of subparser
     evaluate.add_argument("support_set", metavar="SET")
     evaluate.add_argument("--head", help="auto (the default), prototype, knn or ridge")
     evaluate.add_argument("--findings", type=int, metavar="N", help="the most of each kind")
+    evaluate.add_argument("--html", type=Path, metavar="FILE.html", help="write a page with images")
     evaluate.add_argument("--json", action="store_true", help="all of it as one JSON object")
 
 
@@ -24,6 +26,9 @@ def _evaluate(client: Client, options: argparse.Namespace) -> int:
         options.support_set,
         head=options.head,
         findings=options.findings,
+        thumbnails=options.html is not None,
     )
+    if options.html:
+        found.save_html(options.html)
     print(json.dumps(found.to_dict()) if options.json else told(found))
     return 0

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
 from typing import Any
 
 from exemplar.answers import Neighbor
 from exemplar.calls import EVALUATE, Plan, send
 from exemplar.enums import enum_name
+from exemplar.evaluation_page import render
 from exemplar.inference_plans import head_number
 from exemplar.memory import Memory
+from exemplar.page import frame
 from exemplar.v1 import classification_pb2, evaluation_pb2
 
 
@@ -101,6 +105,17 @@ class Evaluation:
     def suggestions(self) -> Mapping[str, str]:
         """Suspects' ids and suggested labels, as MapResult.with_suspects takes them."""
         return {suspect.exemplar_id: suspect.suggested_label for suspect in self.suspects}
+
+    def save_html(self, path: str | os.PathLike[str]) -> None:
+        """One page that needs no network; with images where thumbnails were asked for."""
+        Path(path).write_text(self.to_html(), encoding="utf-8")
+
+    def to_html(self) -> str:
+        return render(self)
+
+    def _repr_html_(self) -> str:
+        """The page in a frame, for notebooks."""
+        return frame(self.to_html())
 
     def to_dict(self) -> dict[str, Any]:
         """All but the thumbnails, as JSON can hold it."""

@@ -1,6 +1,7 @@
 """Claims about `exemplar evaluate`, against a server in this process."""
 
 import json
+from base64 import b64encode
 
 import pytest
 
@@ -66,6 +67,21 @@ def test_what_was_not_found_has_no_table(run, tmp_path):
 def test_findings_bound_each_table(run, mixed):
     out = run("evaluate", "mixed", "--findings", "1")[1]
     assert len(table_under(out, "likely mislabelled, the likeliest first:")) == 1
+
+
+def test_an_evaluation_is_written_as_a_page_with_its_images(run, mixed, tmp_path):
+    page = tmp_path / "report.html"
+    code, out, err = run("evaluate", "mixed", "--html", page)
+    assert (code, err) == (0, "")
+    assert out.startswith("6 exemplars")
+    text = page.read_text(encoding="utf-8")
+    assert '"image_ids":["id-00000",' in text
+    assert b64encode(b"\xff\xd8dent").decode() in text
+
+
+def test_a_page_that_cannot_be_written_is_one_line(run, mixed, tmp_path):
+    code, out, err = run("evaluate", "mixed", "--html", tmp_path / "no" / "report.html")
+    assert (code, out, err.count("\n")) == (1, "", 1)
 
 
 def test_an_evaluation_is_printed_as_one_json_object(run, mixed):
