@@ -4,9 +4,10 @@ import numpy as np
 import pytest
 
 from exemplar_server.backends.faiss_index import FlatIndex
-from exemplar_server.core import heads, leave_one_out
-from exemplar_server.core.evaluation import Confusion, accuracy, evaluate
+from exemplar_server.core import heads, nearest
+from exemplar_server.core.evaluation import Confusion, evaluate
 from exemplar_server.core.exemplars import Delta
+from exemplar_server.core.intervals import accuracy
 from exemplar_server.core.leave_one_out import LeftOut
 from exemplar_server.core.snapshot import advance, empty
 from fakes import support_set
@@ -32,7 +33,7 @@ def test_a_wrong_label_is_the_first_suspect_and_its_true_label_is_suggested(head
     found = evaluate(snapshot_of("aaaabbbbbb", embeddings), head, 3, 10)
     assert (found.suspects[0].exemplar_id, found.suspects[0].suggested_label) == ("00004", "a")
     assert [n.label for n in found.suspects[0].neighbors] == ["a"] * 3
-    assert found.confusions == [Confusion("b", "a", 1)]
+    assert found.confusions == [Confusion("b", "a", 1, ["00004"])]
 
 
 @pytest.mark.parametrize("labels", ["a", "aaa", "abc"])
@@ -47,7 +48,7 @@ def test_where_no_label_has_another_exemplar_or_there_is_one_label_nothing_is_su
 def test_blocks_change_no_answer(monkeypatch):
     embeddings, codes = held("abcd" * 10), np.arange(40) % 4
     whole = LeftOut(embeddings, codes, 4).shares(heads.KNN)
-    monkeypatch.setattr(leave_one_out, "BLOCK", 7)
+    monkeypatch.setattr(nearest, "BLOCK", 7)
     cut = LeftOut(embeddings, codes, 4).shares(heads.KNN)
     np.testing.assert_allclose(cut, whole, atol=1e-6)
     assert (whole.argmax(axis=1) == cut.argmax(axis=1)).all()

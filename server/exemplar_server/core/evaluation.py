@@ -1,17 +1,21 @@
 """Tells how good a support set is: every exemplar answered by the others.
 
-Shapes: N exemplars, by id; M exemplars whose label has another one; L labels, K neighbors.
+Shapes: N exemplars, by id; M exemplars whose label has another one; L labels, K neighbors,
+P pairs.
 """
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import defaultdict
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from exemplar_server.core import heads
+from exemplar_server.core.advice import Mistaken, advice
+from exemplar_server.core.duplicates import near_duplicates
+from exemplar_server.core.intervals import accuracy
 from exemplar_server.core.leave_one_out import LeftOut
 from exemplar_server.core.snapshot import Neighbor
 
@@ -21,38 +25,36 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from exemplar_server.core.exemplars import SupportSet
+    from exemplar_server.core.intervals import Accuracy
     from exemplar_server.core.snapshot import Snapshot
 
 SPEAKERS = 3
-
-
-@dataclass(frozen=True)
-class Accuracy:
-    """A share, the ends of its 95 % interval, and how many exemplars it was measured on."""
-
-    value: float
-    low: float
-    high: float
-    exemplar_count: int
+CONFUSED = 20
 
 
 @dataclass(frozen=True)
 class LabelEvaluation:
-    """`recall` and `precision` are None where no exemplar tells them."""
+    """`recall` and `precision` are None where no exemplar tells them.
+
+    About `exemplars_needed` more would help, for the reasons that `advice` says; 0 and "" for none.
+    """
 
     label: str
     exemplar_count: int
     recall: Accuracy | None
     precision: Accuracy | None
+    exemplars_needed: int
+    advice: str
 
 
 @dataclass(frozen=True)
 class Confusion:
-    """So many exemplars of `label` are answered with another one."""
+    """So many exemplars of `label` are answered with another one; CONFUSED ids, surest first."""
 
     label: str
     answer: str
     exemplar_count: int
+    exemplar_ids: list[str]
 
 
 @dataclass(frozen=True)
@@ -67,11 +69,23 @@ class Suspect:
 
 
 @dataclass(frozen=True)
+class Duplicate:
+    """Two exemplars that are nearly the same image."""
+
+    exemplar_id: str
+    label: str
+    other_exemplar_id: str
+    other_label: str
+    similarity: float
+
+
+@dataclass(frozen=True)
 class Evaluation:
     """What the others answer each exemplar whose label has another one.
 
     `head` is never AUTO. Labels come by name, confusions the most frequent and suspects the
-    likeliest first. No accuracy where no label has a second exemplar.
+    likeliest first, duplicates across labels first, then the closest. No accuracy where no label
+    has a second exemplar.
     """
 
     support_set: SupportSet
@@ -80,10 +94,32 @@ class Evaluation:
     labels: list[LabelEvaluation]
     confusions: list[Confusion]
     suspects: list[Suspect]
+    duplicates: list[Duplicate]
+
+    def named_ids(self, most: int) -> list[str]:
+        """The first `most` exemplars that findings name: of suspects, duplicates, confusions."""
+        ids: dict[str, None] = {}
+        for suspect in self.suspects:
+            ids |= dict.fromkeys([suspect.exemplar_id, *(n.exemplar_id for n in suspect.neighbors)])
+        for pair in self.duplicates:
+            ids |= dict.fromkeys([pair.exemplar_id, pair.other_exemplar_id])
+        for confusion in self.confusions:
+            ids |= dict.fromkeys(confusion.exemplar_ids)
+        return list(ids)[:most]
+
+
+@dataclass(frozen=True)
+class _Answered:
+    """Every exemplar with what a head answers it without itself; labels as codes."""
+
+    ids: Sequence[str]
+    names: Sequence[str]
+    own: LeftOut
+    shares_NL: NDArray[np.float64]
 
 
 def evaluate(snapshot: Snapshot, head: str, k: int, most: int) -> Evaluation:
-    """Up to `most` confusions and suspects. The snapshot must hold at least one exemplar.
+    """Up to `most` confusions, suspects and duplicates. The snapshot must hold an exemplar.
 
     Raises:
         TooFewExemplarsError: head RIDGE, and a label has too few exemplars.
@@ -92,53 +128,74 @@ def evaluate(snapshot: Snapshot, head: str, k: int, most: int) -> Evaluation:
     names, codes_N = snapshot.coded(labels)
     own = LeftOut(embeddings_ND, codes_N, len(names))
     head = snapshot.calibration(head, k).head
-    answers_N = own.shares(head, k).argmax(axis=1)
-    truth_M, answers_M = codes_N[own.has_other_N], answers_N[own.has_other_N]
+    answered = _Answered(ids, names, own, own.shares(head, k))
+    confusions = _confusions(answered)
     return Evaluation(
         snapshot.support_set,
         head,
-        accuracy(int((truth_M == answers_M).sum()), len(truth_M)),
-        _labels(names, own.counts_L, truth_M, answers_M),
-        _confusions(names, truth_M, answers_M)[:most],
+        _accuracy(answered),
+        _labels(answered, confusions),
+        confusions[:most],
         _suspects(ids, names, own, most),
+        _duplicates(ids, names, own, k, most),
     )
 
 
-def accuracy(right: int, count: int) -> Accuracy | None:
-    """With the 95 % interval of Wilson 1927, "Probable Inference"; None for a count of 0."""
-    if not count:
-        return None
-    z2 = 1.959964**2
-    middle = (right + z2 / 2) / (count + z2)
-    half = (z2 * right * (count - right) / count + z2**2 / 4) ** 0.5 / (count + z2)
-    return Accuracy(right / count, max(0.0, middle - half), min(1.0, middle + half), count)
+def _accuracy(answered: _Answered) -> Accuracy | None:
+    own = answered.own
+    is_right_N = answered.shares_NL.argmax(axis=1) == own.codes_N
+    return accuracy(int(is_right_N[own.has_other_N].sum()), int(own.has_other_N.sum()))
 
 
-def _labels(
-    names: Sequence[str],
-    counts_L: NDArray[np.int64],
-    truth_M: NDArray[np.int64],
-    answers_M: NDArray[np.int64],
-) -> list[LabelEvaluation]:
+def _labels(answered: _Answered, confusions: Sequence[Confusion]) -> list[LabelEvaluation]:
+    """`confusions` are all, the most frequent first."""
+    own = answered.own
+    truth_M = own.codes_N[own.has_other_N]
+    answers_M = answered.shares_NL[own.has_other_N].argmax(axis=1)
     asked_L, answered_L, right_L = (
-        np.bincount(codes_M, minlength=len(names)).tolist()
+        np.bincount(codes_M, minlength=own.label_count).tolist()
         for codes_M in (truth_M, answers_M, truth_M[truth_M == answers_M])
     )
-    columns = names, counts_L.tolist(), right_L, asked_L, answered_L
+    mistaken = {c.label: Mistaken(c.answer, c.exemplar_count) for c in reversed(confusions)}
+    overall = sum(right_L) / sum(asked_L) if len(truth_M) else None
+    found = []
+    columns = answered.names, own.counts_L.tolist(), right_L, asked_L, answered_L
+    for label, count, right, asked, told in zip(*columns, strict=True):
+        recall, precision = accuracy(right, asked), accuracy(right, told)
+        more = advice(count, recall, mistaken.get(label), overall)
+        found.append(
+            LabelEvaluation(label, count, recall, precision, more.exemplars_needed, more.words)
+        )
+    return found
+
+
+def _confusions(answered: _Answered) -> list[Confusion]:
+    """The most frequent first, ties by label."""
+    codes_N, names = answered.own.codes_N, answered.names
+    answers_N = answered.shares_NL.argmax(axis=1)
+    rows = np.flatnonzero(answered.own.has_other_N & (answers_N != codes_N))
+    surest = rows[np.argsort(-answered.shares_NL[rows, answers_N[rows]], kind="stable")]
+    confused: dict[tuple[int, int], list[str]] = defaultdict(list)
+    for row in surest.tolist():
+        confused[int(codes_N[row]), int(answers_N[row])].append(answered.ids[row])
+    ordered = sorted(confused.items(), key=lambda item: (-len(item[1]), item[0]))
     return [
-        LabelEvaluation(label, count, accuracy(right, asked), accuracy(right, answered))
-        for label, count, right, asked, answered in zip(*columns, strict=True)
+        Confusion(names[code], names[answer], len(ids), ids[:CONFUSED])
+        for (code, answer), ids in ordered
     ]
 
 
-def _confusions(
-    names: Sequence[str], truth_M: NDArray[np.int64], answers_M: NDArray[np.int64]
-) -> list[Confusion]:
-    """The most frequent first, ties by label."""
-    wrong_M = truth_M != answers_M
-    counts = Counter(zip(truth_M[wrong_M].tolist(), answers_M[wrong_M].tolist(), strict=True))
-    ordered = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
-    return [Confusion(names[code], names[answer], count) for (code, answer), count in ordered]
+def _duplicates(
+    ids: Sequence[str], names: Sequence[str], own: LeftOut, k: int, most: int
+) -> list[Duplicate]:
+    pairs = near_duplicates(own.nearest(k), own.codes_N)
+    columns = pairs.rows_P[:most], pairs.others_P[:most], pairs.similarities_P[:most]
+    return [
+        Duplicate(
+            ids[row], names[own.codes_N[row]], ids[other], names[own.codes_N[other]], similarity
+        )
+        for row, other, similarity in zip(*(column.tolist() for column in columns), strict=True)
+    ]
 
 
 def _suspects(ids: Sequence[str], names: Sequence[str], own: LeftOut, most: int) -> list[Suspect]:

@@ -1,6 +1,6 @@
 """Exemplars answered by the others: what a support set tells about its own answers.
 
-Shapes: N exemplars, B exemplars of one block, L labels, K neighbors, D dim.
+Shapes: N exemplars, B exemplars of one block, L labels, K neighbors and more, D dim.
 """
 
 from __future__ import annotations
@@ -12,11 +12,15 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from exemplar_server.core import heads, ridge
+from exemplar_server.core.duplicates import SCALE_NEIGHBORS
+from exemplar_server.core.nearest import nearest_others
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-BLOCK = 512  # rows compared with all at once: 20 MB of similarities at 10,000 exemplars
+    from exemplar_server.core.nearest import Nearest
+
+BLOCK = 512  # rows whose own label's prototype is made at once: 5 MB at 1,280 dimensions
 
 
 @dataclass(frozen=True)
@@ -79,13 +83,23 @@ class LeftOut:
             similarities_NL[rows, self.codes_N[rows]] = own_B
         return similarities_NL
 
+    def nearest(self, k: int) -> Nearest:
+        """Each exemplar's nearest others: k, and as many as near-duplicates are told by."""
+        if k not in self._nearest:
+            self._nearest[k] = nearest_others(self.embeddings_ND, max(k, SCALE_NEIGHBORS))
+        return self._nearest[k]
+
+    @cached_property
+    def _nearest(self) -> dict[int, Nearest]:
+        return {}
+
     @cached_property
     def _shares(self) -> dict[tuple[str, int], NDArray[np.float64]]:
         return {}
 
     def _shares_of(self, head: str, k: int) -> NDArray[np.float64]:
         if head == heads.KNN:
-            return self._votes(min(k, len(self.codes_N) - 1))
+            return self._votes(k)
         if head == heads.RIDGE:
             fitted = ridge.fit(self.embeddings_ND, self.codes_N, self.label_count)
             return heads.softmax(fitted.left_out_NL)
@@ -93,13 +107,10 @@ class LeftOut:
 
     def _votes(self, k: int) -> NDArray[np.float64]:
         """What the k nearest others vote for, (N, L); zeros where there is no other."""
-        count = len(self.codes_N)
-        votes_NL = np.zeros((count, self.label_count))
-        for start in range(0, count if k else 0, BLOCK):
-            rows = np.arange(start, min(start + BLOCK, count))
-            similarities_BN = self.embeddings_ND[rows] @ self.embeddings_ND.T
-            similarities_BN[np.arange(len(rows)), rows] = -np.inf
-            near_BK = np.argpartition(-similarities_BN, k - 1, axis=1)[:, :k]
-            near = np.take_along_axis(similarities_BN, near_BK, axis=1)
-            np.add.at(votes_NL, (rows[:, None], self.codes_N[near_BK]), heads.softmax(near))
+        votes_NL = np.zeros((len(self.codes_N), self.label_count))
+        if len(votes_NL) > 1:
+            near = self.nearest(k)
+            rows_N1 = np.arange(len(votes_NL))[:, None]
+            shares_NK = heads.softmax(near.similarities_NK[:, :k])
+            np.add.at(votes_NL, (rows_N1, self.codes_N[near.rows_NK[:, :k]]), shares_NK)
         return votes_NL

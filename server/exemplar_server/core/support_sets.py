@@ -216,6 +216,12 @@ class SupportSets:
             raise EmptySupportSetError(f"support set {name!r} has no exemplars yet: add some first")
         return snapshot
 
+    async def thumbnails(
+        self, support_set: SupportSet, exemplar_ids: Sequence[str]
+    ) -> Mapping[str, bytes]:
+        """By exemplar id, of the images that are kept."""
+        return await self._thumbnails.of(support_set.incarnation, exemplar_ids)
+
     async def classify(
         self,
         call: Call,

@@ -8,10 +8,15 @@ from exemplar.v1 import evaluation_pb2 as pb
 from exemplar_server.edge import answers
 
 if TYPE_CHECKING:
-    from exemplar_server.core.evaluation import Accuracy, Evaluation, LabelEvaluation, Suspect
+    from collections.abc import Mapping
+
+    from exemplar_server.core.evaluation import Evaluation, LabelEvaluation, Suspect
+    from exemplar_server.core.intervals import Accuracy
 
 
-def response(evaluation: Evaluation) -> pb.EvaluateSupportSetResponse:
+def response(
+    evaluation: Evaluation, thumbnails: Mapping[str, bytes]
+) -> pb.EvaluateSupportSetResponse:
     support_set = evaluation.support_set
     return pb.EvaluateSupportSetResponse(
         revision=support_set.revision,
@@ -22,6 +27,8 @@ def response(evaluation: Evaluation) -> pb.EvaluateSupportSetResponse:
         labels=[_label(label) for label in evaluation.labels],
         confusions=[pb.Confusion(**vars(confusion)) for confusion in evaluation.confusions],
         suspects=[_suspect(suspect) for suspect in evaluation.suspects],
+        duplicates=[pb.Duplicate(**vars(pair)) for pair in evaluation.duplicates],
+        thumbnails=thumbnails,
     )
 
 
@@ -35,6 +42,8 @@ def _label(value: LabelEvaluation) -> pb.LabelEvaluation:
         exemplar_count=value.exemplar_count,
         recall=_accuracy(value.recall),
         precision=_accuracy(value.precision),
+        exemplars_needed=value.exemplars_needed,
+        advice=value.advice,
     )
 
 

@@ -29,4 +29,6 @@ class EvaluationServicer(rpc.EvaluationServiceServicer):
         evaluation = await asyncio.to_thread(
             evaluate, snapshot, options.head, options.k, options.findings
         )
-        return answers_evaluation.response(evaluation)
+        named = evaluation.named_ids(options.thumbnails)
+        thumbnails = await self._support_sets.thumbnails(snapshot.support_set, named)
+        return answers_evaluation.response(evaluation, thumbnails)

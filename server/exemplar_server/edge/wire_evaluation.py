@@ -14,19 +14,23 @@ if TYPE_CHECKING:
 
 MAX_FINDINGS = 1000
 DEFAULT_FINDINGS = 100
+# Of up to 4.5 KB each (noise; photos have 2): half of a message.
+MAX_THUMBNAILS = 2000
 
 
 @dataclass(frozen=True)
 class EvaluationOptions:
-    """`findings` is the most of each kind."""
+    """`findings` is the most of each kind, `thumbnails` the most of all."""
 
     head: str
     k: int
     findings: int
+    thumbnails: int
 
 
 def options(request: pb.EvaluateSupportSetRequest, limits: Limits) -> EvaluationOptions:
     head, k = wire.head_and_k(request, limits)
     findings = request.findings or DEFAULT_FINDINGS
     check_range("findings", findings, 1, MAX_FINDINGS)
-    return EvaluationOptions(head, k, findings)
+    thumbnails = MAX_THUMBNAILS if request.include_thumbnails else 0
+    return EvaluationOptions(head, k, findings, thumbnails)
