@@ -29,6 +29,7 @@ from exemplar_server.backends import images, onnx_backbone
 from exemplar_server.backends.faiss_index import FlatIndex
 from exemplar_server.backends.sql_store import SqlStore
 from exemplar_server.backends.tsne import TsneProcesses
+from exemplar_server.core import heap
 from exemplar_server.core.admission import Admission
 from exemplar_server.core.artifact import find_artifact
 from exemplar_server.core.embedder import Embedder
@@ -149,7 +150,8 @@ async def _build(settings: Settings, stack: AsyncExitStack) -> Service:
     embedder = Embedder(loaded.backbone, batcher, admission)
     store = SqlStore(settings.store_url)
     stack.callback(store.close)
-    cache = SnapshotCache(store, FlatIndex, settings.index_bytes)
+    cache = SnapshotCache(store, FlatIndex, settings.index_bytes, heap.give_back)
+    stack.push_async_callback(cache.close)
     thumbnails = Thumbnails(store, partial(images.thumbnail, limits=limits))
     support_sets = SupportSets(store, cache, [embedder], thumbnails)
     map_maker = TsneProcesses(settings.map_workers, metrics.map_seconds.observe)
@@ -169,6 +171,11 @@ async def _build(settings: Settings, stack: AsyncExitStack) -> Service:
     )
     metrics.watch(
         "exemplar_index_support_sets", "Support sets held for search.", lambda: len(cache)
+    )
+    metrics.watch(
+        "exemplar_index_corrupt_support_sets",
+        "Support sets that cannot be searched: the store has not what was written.",
+        lambda: cache.corrupt_count,
     )
     return Service(support_sets, maps, embedder, batcher, store, metrics)
 

@@ -17,6 +17,7 @@ ExemplarError
 ├── UnauthenticatedError
 ├── PermissionDeniedError
 ├── StoreUnavailableError         the store refuses writes
+├── CorruptSupportSetError        what the store has is not what was written
 ├── NotServingError               starting or stopping
 └── InternalError                 our fault
     ├── ArtifactError             a backbone that cannot be served
@@ -105,6 +106,10 @@ class PermissionDeniedError(ExemplarError):
 
 class StoreUnavailableError(ExemplarError):
     reason = "STORE_UNAVAILABLE"
+
+
+class CorruptSupportSetError(ExemplarError):
+    reason = "CORRUPT_SUPPORT_SET"
 
 
 class NotServingError(ExemplarError):

@@ -39,7 +39,7 @@ class Histories(RuleBasedStateMachine):
         return FakeStore()
 
     def start_servers(self):
-        self.servers = [Service(store=self.store), Service(store=self.store, index_bytes=1)]
+        self.servers = [Service(store=self.store), Service(store=self.store, index_bytes=9000)]
 
     def run(self, coroutine):
         return self.runner.run(coroutine)

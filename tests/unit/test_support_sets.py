@@ -170,6 +170,7 @@ async def test_min_revision_sees_what_another_server_added(service):
     await service.create()
     await service.add(labelled("x", image_of(0)))
     other = Service(store=service.store)
+    assert best(await service.classify(image_of(1), k=1)) == ["x"]
     await other.add(labelled("y", image_of(1)))
     assert best(await service.classify(image_of(1), k=1)) == ["x"]
     assert best(await service.classify(image_of(1), k=1, min_revision=3)) == ["y"]

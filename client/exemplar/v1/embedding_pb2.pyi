@@ -63,6 +63,8 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """The server starts or stops; another try, elsewhere, may succeed."""
     ERROR_REASON_TOO_FEW_EXEMPLARS: _ErrorReason.ValueType  # 18
     """The support set has too few exemplars for what is asked; the message says how many it takes."""
+    ERROR_REASON_CORRUPT_SUPPORT_SET: _ErrorReason.ValueType  # 20
+    """What the store has of the support set is not what was written; other support sets go on."""
 
 class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper):
     """The kinds of errors, of single items and (as google.rpc.ErrorInfo.reason) of whole calls."""
@@ -105,6 +107,8 @@ ERROR_REASON_NOT_SERVING: ErrorReason.ValueType  # 17
 """The server starts or stops; another try, elsewhere, may succeed."""
 ERROR_REASON_TOO_FEW_EXEMPLARS: ErrorReason.ValueType  # 18
 """The support set has too few exemplars for what is asked; the message says how many it takes."""
+ERROR_REASON_CORRUPT_SUPPORT_SET: ErrorReason.ValueType  # 20
+"""What the store has of the support set is not what was written; other support sets go on."""
 Global___ErrorReason: _TypeAlias = ErrorReason  # noqa: Y015
 
 @_typing.final

@@ -11,7 +11,7 @@ from sqlalchemy import Connection, and_, func, select
 
 from exemplar_server.backends import sql_schema as schema
 from exemplar_server.core.exemplars import Delta, Exemplar, Listing, SupportSet
-from exemplar_server.errors import InternalError, NotFoundError
+from exemplar_server.errors import CorruptSupportSetError, NotFoundError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -74,7 +74,7 @@ def exemplars(connection: Connection, target: SupportSet, listing: Listing) -> l
             row[2],
             row[3],
             row[4],
-            embedding_D=_embedding(row[5], row[6]) if listing.embeddings else None,
+            embedding_D=_embedding(row[5], row[6], target) if listing.embeddings else None,
         )
         for row in connection.execute(query)
     ]
@@ -95,7 +95,7 @@ def delta(connection: Connection, tenant: str, name: str, incarnation: str, revi
     rows = connection.execute(added).all()
     embeddings_ND = np.empty((len(rows), target.dim), dtype=np.float32)
     for number, row in enumerate(rows):
-        embeddings_ND[number] = _embedding(row[2], row[3])
+        embeddings_ND[number] = _embedding(row[2], row[3], target)
     return Delta(
         target,
         frozenset(connection.execute(removed).scalars()),
@@ -153,7 +153,10 @@ def _with_content() -> Any:
     )
 
 
-def _embedding(values: bytes, crc32: int) -> NDArray[np.float32]:
-    if zlib.crc32(values) != crc32:
-        raise InternalError("an embedding in the store does not match its checksum")
+def _embedding(values: bytes, crc32: int, target: SupportSet) -> NDArray[np.float32]:
+    if zlib.crc32(values) != crc32 or len(values) != 4 * target.dim:
+        raise CorruptSupportSetError(
+            f"support set {target.name!r}: an embedding in the store is not what was written: "
+            "restore a backup, or delete the support set and make it anew"
+        )
     return np.frombuffer(values, "<f4")

@@ -35,6 +35,10 @@ if TYPE_CHECKING:
 TAIL_ROWS = 256
 # A snapshot without rows: the objects themselves, and its places in the cache's tables.
 OBJECTS_BYTES = 3000
+# A UUID, the number of its label, and a little.
+ID_AND_LABEL_BYTES = 48
+# What grows with the rows or the square of the labels.
+COMPUTED = ("prototypes", "prototype_products", "ridge", "is_live_N")
 # What a snapshot keeps that goes by the rows' places in its segments.
 BY_ROW = frozenset({"labels", "is_live_N"})
 # Calibrating on more exemplars takes longer and tells hardly more.
@@ -61,7 +65,9 @@ class Snapshot:
 
     @property
     def size_bytes(self) -> int:
-        return OBJECTS_BYTES + sum(segment.size_bytes for segment in self.segments)
+        """With the large arrays among what was computed of the rows."""
+        computed = sum(_array_bytes(vars(self).get(name)) for name in COMPUTED)
+        return OBJECTS_BYTES + sum(segment.size_bytes for segment in self.segments) + computed
 
     @property
     def live_count(self) -> int:
@@ -182,6 +188,12 @@ def empty(support_set: SupportSet) -> Snapshot:
     return Snapshot(support_set, ())
 
 
+def expected_bytes(support_set: SupportSet) -> int:
+    """The size of its snapshot, to the bytes of ids and labels: to be known before it is read."""
+    row_bytes = 4 * support_set.dim + ID_AND_LABEL_BYTES
+    return 2 * OBJECTS_BYTES + support_set.exemplar_count * row_bytes
+
+
 def advance(snapshot: Snapshot, delta: Delta, build: IndexFactory) -> Snapshot:
     """The snapshot after `delta`. The old one stays as it is: searches on it go on.
 
@@ -223,6 +235,13 @@ def _stack(parts: Sequence[NDArray[np.float32]], dim: int) -> NDArray[np.float32
     if len(parts) == 1:
         return parts[0]
     return np.concatenate([np.zeros((0, dim), np.float32), *parts])
+
+
+def _array_bytes(value: object) -> int:
+    if isinstance(value, np.ndarray):
+        return value.nbytes
+    parts = value if isinstance(value, tuple) else getattr(value, "__dict__", {}).values()
+    return sum(part.nbytes for part in parts if isinstance(part, np.ndarray))
 
 
 @dataclass(frozen=True)

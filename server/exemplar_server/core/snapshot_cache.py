@@ -3,18 +3,36 @@
 from __future__ import annotations
 
 import asyncio
-from collections import OrderedDict
+from collections import Counter, OrderedDict
+from contextlib import asynccontextmanager, contextmanager
 from typing import TYPE_CHECKING
 from weakref import WeakValueDictionary
 
 from exemplar_server.core import snapshot as snapshots
-from exemplar_server.errors import NotFoundError
+from exemplar_server.core.upkeep import Upkeep
+from exemplar_server.errors import (
+    CorruptSupportSetError,
+    ExemplarError,
+    NotFoundError,
+    OverloadedError,
+)
 
 if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable, Iterator
+
+    from exemplar_server.core.exemplars import SupportSet
     from exemplar_server.core.ports import IndexFactory, Store
     from exemplar_server.core.snapshot import Snapshot
 
 Key = tuple[str, str]  # tenant, name
+
+# Half of the store's readers: listings and additions need the others.
+LOADS_AT_ONCE = 2
+# Evicting goes on to this share of the budget, so that not every load has to evict.
+EVICTED_TO = 0.9
+RETRY_SECONDS = 1.0
+# How often memory is given back at most.
+GIVE_BACK_SECONDS = 0.5
 
 
 class SnapshotCache:
@@ -24,16 +42,43 @@ class SnapshotCache:
     beside a delete cannot bring the deleted support set back.
     """
 
-    def __init__(self, store: Store, build: IndexFactory, budget_bytes: int) -> None:
+    def __init__(
+        self,
+        store: Store,
+        build: IndexFactory,
+        budget_bytes: int,
+        give_back: Callable[[], None] = lambda: None,
+    ) -> None:
+        """`give_back` returns freed memory to the system; it is called on another thread."""
         self._store = store
         self._build = build
         self._budget_bytes = budget_bytes
+        self._give_back = give_back
         self._snapshots: OrderedDict[Key, Snapshot] = OrderedDict()
+        self._sizes: dict[Key, int] = {}
+        self._pins: Counter[Key] = Counter()
+        self._corrupt: dict[Key, tuple[SupportSet, str]] = {}
         self._locks: WeakValueDictionary[Key, asyncio.Lock] = WeakValueDictionary()
+        self._loads = asyncio.Semaphore(LOADS_AT_ONCE)
+        self._giving_back: asyncio.TimerHandle | None = None
+        self._upkeep = Upkeep(self, build)
         self.size_bytes = 0
 
     def __len__(self) -> int:
         return len(self._snapshots)
+
+    @property
+    def corrupt_count(self) -> int:
+        """Support sets that were found corrupt and are still as they were."""
+        return len(self._corrupt)
+
+    def peek(self, key: Key) -> Snapshot | None:
+        """What is here, which is not used by that."""
+        return self._snapshots.get(key)
+
+    def lock(self, key: Key) -> asyncio.Lock:
+        """To be held by whoever publishes."""
+        return self._locks.setdefault(key, asyncio.Lock())
 
     async def get(self, tenant: str, name: str, min_revision: int) -> Snapshot:
         """A snapshot of `min_revision` or later; 0 takes what is here.
@@ -41,44 +86,155 @@ class SnapshotCache:
         Raises:
             NotFoundError: the tenant has no such support set.
             RevisionNotReachedError: the store has not seen `min_revision`.
+            CorruptSupportSetError: the store's rows are not what was written.
+            OverloadedError: it does not fit into the budget beside what is in use.
         """
         key = (tenant, name)
-        async with self._locks.setdefault(key, asyncio.Lock()):
+        async with self.lock(key):
             snapshot = self._snapshots.get(key)
-            if snapshot is None or snapshot.support_set.revision < min_revision:
+            if snapshot is None:
+                snapshot = await self._load(key)
+            elif snapshot.support_set.revision < min_revision:
                 snapshot = await self._refresh(key, snapshot)
-            self._snapshots.move_to_end(key)
-            self._evict()
+            if key in self._snapshots:
+                self._snapshots.move_to_end(key)
+            self._make_room(0)
         snapshot.support_set.check_reached(min_revision)
         return snapshot
 
+    @asynccontextmanager
+    async def pinned(self, tenant: str, name: str, min_revision: int) -> AsyncIterator[Snapshot]:
+        """As `get`; the snapshot is not evicted before the end."""
+        with self.pin((tenant, name)):
+            yield await self.get(tenant, name, min_revision)
+
+    @contextmanager
+    def pin(self, key: Key) -> Iterator[None]:
+        self._pins[key] += 1
+        try:
+            yield
+        finally:
+            self._pins[key] -= 1
+            if not self._pins[key]:
+                del self._pins[key]
+                self._measure(key)
+
+    async def catch_up(self, tenant: str, name: str, revision: int) -> None:
+        """Brings what is here to `revision`, after a change.
+
+        Never fails, as the change is made: what cannot be brought there is dropped, and whoever
+        asks next loads it.
+        """
+        key = (tenant, name)
+        async with self.lock(key):
+            snapshot = self._snapshots.get(key)
+            if snapshot is None or snapshot.support_set.revision >= revision:
+                return
+            try:
+                await self._refresh(key, snapshot)
+            except ExemplarError:
+                self.publish(key, None)
+
     async def drop(self, tenant: str, name: str) -> None:
         key = (tenant, name)
-        async with self._locks.setdefault(key, asyncio.Lock()):
-            self._publish(key, None)
+        async with self.lock(key):
+            self.publish(key, None)
+            self._corrupt.pop(key, None)
 
-    async def _refresh(self, key: Key, old: Snapshot | None) -> Snapshot:
-        incarnation = old.support_set.incarnation if old else ""
-        revision = old.support_set.revision if old else 0
+    async def settled(self) -> None:
+        """Returns when nothing is left to be done in the background."""
+        await self._upkeep.settled()
+
+    async def close(self) -> None:
+        """Ends what goes on in the background."""
+        await self._upkeep.close()
+        if self._giving_back is not None:
+            self._giving_back.cancel()
+
+    @contextmanager
+    def reserved(self, size_bytes: int) -> Iterator[None]:
+        """Keeps room for so much until the end.
+
+        Raises:
+            OverloadedError: there is no room beside what is in use.
+        """
+        if not self._make_room(size_bytes):
+            raise OverloadedError(
+                f"no room for {size_bytes} bytes of a support set beside those in use: "
+                f"EXEMPLAR_INDEX_BYTES is {self._budget_bytes}",
+                RETRY_SECONDS,
+            )
+        self.size_bytes += size_bytes
         try:
-            delta = await self._store.delta(*key, incarnation, revision)
+            yield
+        finally:
+            self.size_bytes -= size_bytes
+
+    def publish(self, key: Key, snapshot: Snapshot | None) -> None:
+        """Under the key's lock only. None takes away what is here."""
+        self.size_bytes -= self._sizes.pop(key, 0)
+        if snapshot is None:
+            self._snapshots.pop(key, None)
+        else:
+            self._snapshots[key] = snapshot
+            self._measure(key)
+            self._upkeep.tend(key)
+
+    def _measure(self, key: Key) -> None:
+        """Calls compute more of a snapshot, which it keeps."""
+        if (snapshot := self._snapshots.get(key)) is not None:
+            self.size_bytes -= self._sizes.get(key, 0)
+            self._sizes[key] = snapshot.size_bytes
+            self.size_bytes += self._sizes[key]
+
+    async def _load(self, key: Key) -> Snapshot:
+        async with self._loads:
+            support_set = await self._store.get(*key)
+            self._check_intact(key, support_set)
+            with self.reserved(snapshots.expected_bytes(support_set)):
+                return await self._refresh(key, snapshots.empty(support_set), since=0)
+
+    async def _refresh(self, key: Key, old: Snapshot, since: int | None = None) -> Snapshot:
+        known = old.support_set
+        since = known.revision if since is None else since
+        try:
+            delta = await self._store.delta(*key, known.incarnation, since)
         except NotFoundError:
-            self._publish(key, None)
+            self.publish(key, None)
             raise
-        if old is None or delta.support_set.incarnation != incarnation:
+        except CorruptSupportSetError as error:
+            self.publish(key, None)
+            self._corrupt[key] = (await self._store.get(*key), str(error))
+            raise
+        if delta.support_set.incarnation != known.incarnation:
             old = snapshots.empty(delta.support_set)
         snapshot = await asyncio.to_thread(snapshots.advance, old, delta, self._build)
-        self._publish(key, snapshot)
+        self.publish(key, snapshot)
         return snapshot
 
-    def _publish(self, key: Key, snapshot: Snapshot | None) -> None:
-        old = self._snapshots.pop(key, None)
-        self.size_bytes -= old.size_bytes if old else 0
-        if snapshot is not None:
-            self._snapshots[key] = snapshot
-            self.size_bytes += snapshot.size_bytes
+    def _check_intact(self, key: Key, support_set: SupportSet) -> None:
+        """Until the support set changes, reading it again would tell the same."""
+        known, message = self._corrupt.get(key, (None, ""))
+        if known == support_set:
+            raise CorruptSupportSetError(message)
+        self._corrupt.pop(key, None)
 
-    def _evict(self) -> None:
-        """Drops the least recently used, but not the last one: whoever asked for it needs it."""
-        while self.size_bytes > self._budget_bytes and len(self._snapshots) > 1:
-            self._publish(next(iter(self._snapshots)), None)
+    def _make_room(self, wanted_bytes: int) -> bool:
+        """Whether so much fits in, after the least recently used that no call uses were dropped."""
+        if self.size_bytes + wanted_bytes > self._budget_bytes:
+            for key in list(self._snapshots):
+                if self.size_bytes + wanted_bytes <= EVICTED_TO * self._budget_bytes:
+                    break
+                if key not in self._pins:
+                    self.publish(key, None)
+            self._give_back_soon()
+        return self.size_bytes + wanted_bytes <= self._budget_bytes
+
+    def _give_back_soon(self) -> None:
+        if self._giving_back is None:
+            loop = asyncio.get_running_loop()
+            self._giving_back = loop.call_later(GIVE_BACK_SECONDS, self._give_back_now)
+
+    def _give_back_now(self) -> None:
+        self._giving_back = None
+        asyncio.get_running_loop().run_in_executor(None, self._give_back)

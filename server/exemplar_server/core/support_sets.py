@@ -185,7 +185,7 @@ class SupportSets:
             key=key,
         )
         change = await self._to_the_end(
-            adding, lambda added: self._cache.get(call.tenant, name, added.revision)
+            adding, lambda added: self._cache.catch_up(call.tenant, name, added.revision)
         )
         return Added(change, support_set.fingerprint, embedded.timings)
 
@@ -202,7 +202,7 @@ class SupportSets:
             tenant, name, exemplar_ids, expected_revision=expected_revision, key=key
         )
         return await self._to_the_end(
-            removing, lambda change: self._cache.get(tenant, name, change.revision)
+            removing, lambda change: self._cache.catch_up(tenant, name, change.revision)
         )
 
     async def snapshot(self, tenant: str, name: str, min_revision: int) -> Snapshot:
@@ -237,6 +237,17 @@ class SupportSets:
             FingerprintMismatchError: it is of a backbone that does not run here.
             TooFewExemplarsError: for the head or the coverage asked for.
         """
+        with self._cache.pin((call.tenant, name)):
+            return await self._classify(call, name, queries, options, min_revision)
+
+    async def _classify(
+        self,
+        call: Call,
+        name: str,
+        queries: Sequence[Content],
+        options: ClassifyOptions,
+        min_revision: int,
+    ) -> Classified:
         snapshot = await self.snapshot(call.tenant, name, min_revision)
         embedded = await self._embed(call, snapshot.support_set, queries, "queries")
         started = time.perf_counter()
