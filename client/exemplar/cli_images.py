@@ -126,7 +126,7 @@ def _first(labels: Sequence[str], most: int = 4) -> str:
 def _notes(calibration: Calibration) -> Iterator[str]:
     if calibration.true_accept_rate is not None:
         share = f"about {calibration.true_accept_rate:.0%}"
-        yield f"{share} of the images that do have a label get one, not none of these"
+        yield f"{share} of the images that belong to a label get one; the rest is none of these"
     if calibration.note:
         yield calibration.note
 

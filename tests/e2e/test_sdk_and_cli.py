@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import subprocess
 import sys
@@ -11,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from exemplar import AsyncClient, Client, FailedPreconditionError, NotFoundError
+from exemplar import AsyncClient, Client, Confusion, FailedPreconditionError, NotFoundError
 from pictures import png
 from server_process import server_process
 
@@ -120,9 +121,15 @@ def test_an_exemplar_among_strangers_is_suspected(client):
     labels = ["one", "one", "one", "two", "two", "two", "one"]
     pairs = [(label, png(seed)) for label, seed in zip(labels, seeds, strict=True)]
     added = client.add_exemplars("mixed", pairs)
-    found = client.evaluate("mixed")
-    assert found.suggestions == {added.exemplar_ids[-1]: "two"}
+    found = client.evaluate("mixed", thumbnails=True)
+    stranger = added.exemplar_ids[-1]
+    assert found.suggestions == {stranger: "two"}
     assert found.accuracy.value == pytest.approx(6 / 7)
+    assert found.confusions == (Confusion("one", "two", 1, (stranger,)),)
+    twins = [{d.exemplar_id, d.other_exemplar_id} for d in found.duplicates if d.is_contradiction]
+    assert len(twins) == 3
+    assert all(stranger in pair for pair in twins)
+    assert found.thumbnails[stranger].startswith(b"\xff\xd8")
 
 
 def test_the_command_line_evaluates(address, folder):
@@ -131,6 +138,19 @@ def test_the_command_line_evaluates(address, folder):
     assert (done.returncode, done.stderr) == (0, "")
     assert "answered right by the others" in done.stdout
     assert "even" in done.stdout
+
+
+def test_the_command_line_shows_what_is_wrong_as_a_page_and_on_a_map(address, folder, tmp_path):
+    run(address, "add", "looked-at", str(folder))
+    report, page = tmp_path / "report.html", tmp_path / "map.html"
+    done = run(address, "evaluate", "looked-at", "--html", str(report), "--json")
+    told = json.loads(done.stdout)
+    assert (told["support_set"], told["exemplar_count"]) == ("looked-at", 6)
+    assert "looked-at" in report.read_text(encoding="utf-8")
+    query = str(folder / "odd" / "1.png")
+    asked = ("--suspects", "--place", query, "--false-accept-rate", "0")
+    assert run(address, "map", "looked-at", "--out", str(page), *asked).returncode == 0
+    assert all(f'"{one["exemplar_id"]}"' in page.read_text() for one in told["suspects"])
 
 
 def test_the_command_line_adds_classifies_and_maps(address, folder, tmp_path):

@@ -177,6 +177,13 @@ def test_few_labels_have_a_matrix_whose_cells_show_their_exemplars(see):
     assert "and 2 more" in picked.inner_text()
 
 
+@pytest.mark.parametrize(("count", "has_more"), [(4, False), (1, True)])
+def test_confusions_that_were_not_asked_for_are_counted(see, count, has_more):
+    confusion = replace(PETS.confusions[0], exemplar_count=count)
+    words = see(replace(PETS, confusions=(confusion,))).locator("#confusions").inner_text()
+    assert ("3 exemplars more in rarer confusions" in words) == has_more
+
+
 @pytest.mark.parametrize(("count", "has_matrix"), [(2, True), (20, True), (21, False)])
 def test_many_labels_have_a_list_of_confusions_only(see, count, has_matrix):
     page = see(many(count))

@@ -87,7 +87,10 @@ def test_images_of_no_label_are_said_to_be_none_of_these(run, folder):
     stranger, known, *notes = out.splitlines()[1:]
     assert "none of these (" in stranger
     assert "none of these" not in known
-    assert notes[0] == "about 75% of the images that do have a label get one, not none of these"
+    assert (
+        notes[0]
+        == "about 75% of the images that belong to a label get one; the rest is none of these"
+    )
     assert "none of these" not in run("classify", "inspection", *names)[1]
 
 

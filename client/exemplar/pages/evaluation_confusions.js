@@ -46,10 +46,14 @@ function wrongCell(label, answer, confusion) {
   button.onclick = () => { picked.replaceChildren(confusionRow(confusion)); };
   return heated(made("td.wrong", button), confusion.exemplar_count, label.exemplar_count, `${label.label} answered ${answer}: ${number(confusion.exemplar_count)} of ${number(label.exemplar_count)}. Click to see them.`);
 }
+// Those that were answered with another label, but whose confusion was too rare to be among the findings.
+const wrong = data.accuracy ? Math.round((1 - data.accuracy.value) * data.accuracy.exemplar_count) : 0;
+const untold = wrong - data.confusions.reduce((sum, confusion) => sum + confusion.exemplar_count, 0);
 const picked = made("ul.confusions.picked");
 const isSmall = data.labels.length > 1 && data.labels.length <= MATRIX_LABELS;
 element("confusions").append(
   ...isSmall && data.accuracy ? [made("p.why", "Rows: what exemplars are labelled. Columns: what the others answer. Click a number to see them."), matrix(), picked] : [],
   ...data.confusions.length
     ? [made("h3", "The most frequent"), ...unfold(made("ul.confusions"), data.confusions, confusionRow, 8)]
-    : [data.accuracy ? allGood("Every exemplar is answered with its own label.") : made("p.nothing", "No exemplar could be answered yet.")]);
+    : [data.accuracy ? allGood("Every exemplar is answered with its own label.") : made("p.nothing", "No exemplar could be answered yet.")],
+  untold > 0 ? made("p.why", `${some(untold, "exemplar")} more in rarer confusions, which are not on this page: ask for more findings.`) : "");
