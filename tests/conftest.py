@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -20,11 +21,14 @@ from exemplar.v1 import (
 )
 from exemplar_server.app import running
 from exemplar_server.settings import Settings
+from postgres_server import postgres_server, why_there_is_none
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable
+    from collections.abc import AsyncIterator, Callable, Iterator
     from contextlib import AbstractAsyncContextManager
     from pathlib import Path
+
+    from postgres_server import PostgresServer
 
 # Tests assert meaning, not speed: a busy machine fails none of them.
 settings.register_profile("patient", deadline=None)
@@ -63,6 +67,23 @@ def backbone_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
     root = tmp_path_factory.mktemp("backbones")
     tiny_backbone.write(root)
     return root
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[PostgresServer]:
+    """One PostgreSQL server for all tests that leave it running."""
+    if missing := why_there_is_none():
+        (pytest.fail if "CI" in os.environ else pytest.skip)(missing)
+    with postgres_server() as started:
+        started.create("used_by_all")
+        yield started
+
+
+@pytest.fixture
+def postgres_url(postgres: PostgresServer) -> str:
+    """A database without tables; only one at a time."""
+    postgres.empty("used_by_all")
+    return postgres.url("used_by_all")
 
 
 @pytest.fixture

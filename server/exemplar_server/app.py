@@ -148,7 +148,7 @@ async def _build(settings: Settings, stack: AsyncExitStack) -> Service:
     stack.push_async_callback(batcher.stop)
     admission = Admission(settings.queue_images, settings.queue_bytes)
     embedder = Embedder(loaded.backbone, batcher, admission)
-    store = SqlStore(settings.store_url)
+    store = SqlStore(settings.store_url, settings.quotas())
     stack.callback(store.close)
     cache = SnapshotCache(store, FlatIndex, settings.index_bytes, heap.give_back)
     stack.push_async_callback(cache.close)

@@ -13,6 +13,7 @@ ExemplarError
 ├── RevisionNotReachedError       min_revision is ahead of this server
 ├── RequestIdReusedError
 ├── OverloadedError               the queue is full
+├── QuotaExceededError            the tenant would store more than it may
 ├── DeadlineExceededError
 ├── UnauthenticatedError
 ├── PermissionDeniedError
@@ -90,6 +91,10 @@ class OverloadedError(ExemplarError):
     def __init__(self, message: str, retry_after_seconds: float) -> None:
         super().__init__(message)
         self.retry_after_seconds = retry_after_seconds
+
+
+class QuotaExceededError(ExemplarError):
+    reason = "QUOTA_EXCEEDED"
 
 
 class DeadlineExceededError(ExemplarError):

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
-from exemplar_server.core.limits import Limits
+from exemplar_server.core.limits import Limits, Quotas
 from exemplar_server.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 PREFIX = "EXEMPLAR_"
 Positive = Annotated[int, Field(ge=1)]
+Bound = Annotated[int, Field(ge=0)]  # 0: none
 
 
 def host_and_port(address: str) -> tuple[str, int]:
@@ -64,6 +65,10 @@ class Settings(BaseModel):
     cores: Annotated[int, Field(ge=0)] = 0  # 0: all that this process may use
     drain_seconds: Annotated[float, Field(ge=0, le=600)] = 20.0
 
+    # How much one tenant may store in all; bytes are of embeddings and images.
+    tenant_exemplars: Bound = 0
+    tenant_bytes: Bound = 0
+
     # How much in one request.
     message_bytes: Positive = Limits.message_bytes
     image_bytes: Positive = Limits.image_bytes
@@ -76,6 +81,9 @@ class Settings(BaseModel):
 
     def limits(self) -> Limits:
         return Limits(**{name: getattr(self, name) for name in Limits.__dataclass_fields__})
+
+    def quotas(self) -> Quotas:
+        return Quotas(self.tenant_exemplars, self.tenant_bytes)
 
 
 def read_settings(environment: Mapping[str, str]) -> Settings:

@@ -1,37 +1,37 @@
 """The migrations make exactly the tables of sql_schema, and a newer store is left alone."""
 
-import sqlite3
-
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
-from sqlalchemy import create_engine, inspect
+from sqlalchemy import create_engine, inspect, text
 
 from exemplar_server.backends.sql_schema import metadata
 from exemplar_server.backends.sql_store import SqlStore
 from exemplar_server.errors import ConfigurationError
+from fakes import exemplar
+from store_calls import Calls
 
 
 @pytest.fixture
-def path(tmp_path):
-    """A store that the migrations made."""
-    made = tmp_path / "store.db"
-    SqlStore(f"sqlite:///{made}").close()
-    return made
+def made(url):
+    """The URL of a store that the migrations made."""
+    SqlStore(url).close()
+    return url
 
 
 @pytest.fixture
-def engine(path):
-    opened = create_engine(f"sqlite:///{path}")
+def engine(made):
+    opened = create_engine(made)
     yield opened
     opened.dispose()
 
 
-def execute(path, statement):
-    connection = sqlite3.connect(path)
-    with connection:
-        rows = connection.execute(statement).fetchall()
-    connection.close()
+def execute(url, statement):
+    engine = create_engine(url)
+    with engine.begin() as connection:
+        result = connection.execute(text(statement))
+        rows = [tuple(row) for row in result] if result.returns_rows else []
+    engine.dispose()
     return rows
 
 
@@ -56,32 +56,48 @@ def shapes(engine):
 
 def test_alembic_finds_nothing_to_change(engine):
     with engine.connect() as connection:
-        context = MigrationContext.configure(connection, opts={"compare_type": True})
+        options = {"compare_type": True, "compare_server_default": True}
+        context = MigrationContext.configure(connection, opts=options)
         assert compare_metadata(context, metadata) == []
 
 
 def test_the_migrations_make_the_tables_that_the_schema_describes(engine):
-    described = create_engine("sqlite://")
-    metadata.create_all(described)
-    assert shapes(engine) == shapes(described)
-    described.dispose()
+    migrated = shapes(engine)
+    with engine.begin() as connection:
+        connection.execute(text("DROP TABLE alembic_version"))
+        metadata.drop_all(connection)
+        metadata.create_all(connection)
+    assert migrated == shapes(engine)
 
 
-def test_every_store_has_one_epoch_of_its_own(path, tmp_path):
-    SqlStore(f"sqlite:///{tmp_path}/other.db").close()
-    epochs = [execute(p, "SELECT epoch FROM store") for p in (path, tmp_path / "other.db")]
+def test_every_store_has_one_epoch_of_its_own(made, tmp_path):
+    other = f"sqlite:///{tmp_path}/other.db"
+    SqlStore(other).close()
+    epochs = [execute(url, "SELECT epoch FROM store") for url in (made, other)]
     assert [len(rows) for rows in epochs] == [1, 1]
     assert epochs[0] != epochs[1]
 
 
-def test_opening_again_changes_nothing(path):
-    before = execute(path, "SELECT * FROM sqlite_schema ORDER BY name")
-    SqlStore(f"sqlite:///{path}").close()
-    assert execute(path, "SELECT * FROM sqlite_schema ORDER BY name") == before
+def test_opening_again_changes_nothing(engine, made):
+    before = shapes(engine), execute(made, "SELECT epoch FROM store")
+    SqlStore(made).close()
+    assert (shapes(engine), execute(made, "SELECT epoch FROM store")) == before
 
 
-def test_a_store_of_a_newer_server_is_refused_and_left_as_it_is(path):
-    execute(path, "UPDATE alembic_version SET version_num = '9999'")
+def test_a_store_of_a_newer_server_is_refused_and_left_as_it_is(made):
+    execute(made, "UPDATE alembic_version SET version_num = '9999'")
     with pytest.raises(ConfigurationError, match=r"EXEMPLAR_STORE_URL: .* newer than this server"):
-        SqlStore(f"sqlite:///{path}")
-    assert execute(path, "SELECT version_num FROM alembic_version") == [("9999",)]
+        SqlStore(made)
+    assert execute(made, "SELECT version_num FROM alembic_version") == [("9999",)]
+
+
+async def test_names_ids_and_labels_are_ordered_by_code_point(sql_store):
+    """Not by a language's rules, where "a" comes before "B" and "z" after "\u00e4"."""
+    calls, names = Calls(sql_store), ["B", "a", "a-b", "a.b", "aB", "z", "\u00e4", "\U0001f600"]
+    target = await calls.create("z")
+    await calls.add(target, *(exemplar(name, name) for name in reversed(names)))
+    assert await calls.ids("z") == list(await calls.label_counts("z")) == names
+    for name in ("B", "a"):
+        await calls.create(name)
+    paged = await sql_store.page(calls.tenant, "A", 2)
+    assert [found.name for found in paged] == ["B", "a"]

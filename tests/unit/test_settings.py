@@ -25,6 +25,8 @@ BOUNDS = {
     "NEIGHBORS": (1, None),
     "LABEL_CHARACTERS": (1, 512),  # the store's column
     "METADATA_BYTES": (1, None),
+    "TENANT_EXEMPLARS": (0, None),
+    "TENANT_BYTES": (0, None),
     "MAP_POINTS": (1, None),
 }
 LOWEST = [(name, lowest) for name, (lowest, _) in BOUNDS.items()]

@@ -63,6 +63,8 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """The server starts or stops; another try, elsewhere, may succeed."""
     ERROR_REASON_TOO_FEW_EXEMPLARS: _ErrorReason.ValueType  # 18
     """The support set has too few exemplars for what is asked; the message says how many it takes."""
+    ERROR_REASON_QUOTA_EXCEEDED: _ErrorReason.ValueType  # 19
+    """The tenant would store more exemplars or bytes than it may; removing some makes room."""
     ERROR_REASON_CORRUPT_SUPPORT_SET: _ErrorReason.ValueType  # 20
     """What the store has of the support set is not what was written; other support sets go on."""
 
@@ -107,6 +109,8 @@ ERROR_REASON_NOT_SERVING: ErrorReason.ValueType  # 17
 """The server starts or stops; another try, elsewhere, may succeed."""
 ERROR_REASON_TOO_FEW_EXEMPLARS: ErrorReason.ValueType  # 18
 """The support set has too few exemplars for what is asked; the message says how many it takes."""
+ERROR_REASON_QUOTA_EXCEEDED: ErrorReason.ValueType  # 19
+"""The tenant would store more exemplars or bytes than it may; removing some makes room."""
 ERROR_REASON_CORRUPT_SUPPORT_SET: ErrorReason.ValueType  # 20
 """What the store has of the support set is not what was written; other support sets go on."""
 Global___ErrorReason: _TypeAlias = ErrorReason  # noqa: Y015

@@ -9,29 +9,25 @@ from __future__ import annotations
 import uuid
 import zlib
 from dataclasses import asdict, dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import Connection, Table, insert, select, update
+from sqlalchemy import Connection, Delete, Table, func, insert, select, update
 from sqlalchemy import delete as sql_delete
 
-from exemplar_server.backends import sql_queries
+from exemplar_server.backends import sql_answers, sql_queries, sql_tenants
 from exemplar_server.backends import sql_schema as schema
+from exemplar_server.backends.sql_tenants import Growth
 from exemplar_server.core.exemplars import Change, ItemResult, NewExemplar
-from exemplar_server.errors import (
-    AlreadyExistsError,
-    NotFoundError,
-    RequestIdReusedError,
-    RevisionMismatchError,
-)
+from exemplar_server.core.limits import Quotas
+from exemplar_server.errors import AlreadyExistsError, NotFoundError, RevisionMismatchError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Collection, Sequence
 
     from exemplar_server.core.exemplars import RequestKey, SupportSet
 
-# How long an answer is kept for retries.
-ANSWER_LIFETIME = timedelta(hours=24)
+FLOAT_BYTES = 4
 
 
 @dataclass(frozen=True)
@@ -52,43 +48,56 @@ def create(
     keep_images: bool,
     key: RequestKey,
 ) -> Change:
-    if (answered := replay(connection, tenant, key)) is not None:
+    if (answered := sql_answers.claim(connection, tenant, key)) is not None:
         return answered
-    owner, last_revision = _tenant(connection, tenant)
+    owner = sql_tenants.incarnation(connection, tenant)
     s = schema.support_set.c
     taken = select(s.incarnation).where(s.tenant == owner, s.name == name)
     if connection.execute(taken).one_or_none() is not None:
         raise AlreadyExistsError(f"there is a support set {name!r} already")
-    change = Change(last_revision + 1, 0)
+    incarnation = _inserted(connection, owner, name, space, keep_images=keep_images)
+    # Read when the name is ours: whoever ended the last support set of the name has committed.
+    change = Change(sql_tenants.last_revision(connection, owner) + 1, 0)
+    this = update(schema.support_set).where(s.incarnation == incarnation)
+    connection.execute(this.values(revision=change.revision))
+    return sql_answers.keep(connection, tenant, key, change)
+
+
+def _inserted(
+    connection: Connection, owner: str, name: str, space: Space, *, keep_images: bool
+) -> str:
+    incarnation = str(uuid.uuid4())
     connection.execute(
         insert(schema.support_set).values(
-            incarnation=str(uuid.uuid4()),
+            incarnation=incarnation,
             tenant=owner,
             name=name,
-            revision=change.revision,
+            revision=0,
             exemplar_count=0,
             keep_images=keep_images,
             created=datetime.now(UTC),
             **asdict(space),
         )
     )
-    return _answered(connection, tenant, key, change)
+    return incarnation
 
 
 def delete(
     connection: Connection, tenant: str, name: str, expected_revision: int | None, key: RequestKey
 ) -> Change:
-    if (answered := replay(connection, tenant, key)) is not None:
+    if (answered := sql_answers.claim(connection, tenant, key)) is not None:
         return answered
     target = _target(connection, tenant, name, expected_revision)
     for table in (schema.image, schema.embedding, schema.exemplar, schema.removal):
-        _delete_rows(connection, table, target)
-    _delete_rows(connection, schema.support_set, target)
-    t = schema.tenant.c
-    raise_floor = update(schema.tenant).where(t.name == tenant, t.last_revision < target.revision)
-    connection.execute(raise_floor.values(last_revision=target.revision))
+        connection.execute(sql_delete(table).where(table.c.incarnation == target.incarnation))
+    s = schema.support_set.c
+    this = sql_delete(schema.support_set).where(s.incarnation == target.incarnation)
+    stored_bytes = connection.execute(this.returning(s.stored_bytes)).scalar_one()
+    sql_tenants.raise_floor(connection, tenant, target.revision)
+    ended = Growth(-target.exemplar_count, -stored_bytes)
+    sql_tenants.count(connection, tenant, ended, Quotas())
     change = Change(target.revision, target.exemplar_count)
-    return _answered(connection, tenant, key, change)
+    return sql_answers.keep(connection, tenant, key, change)
 
 
 def add(
@@ -99,10 +108,11 @@ def add(
     *,
     all_or_nothing: bool,
     expected_revision: int | None,
+    quotas: Quotas,
     key: RequestKey,
 ) -> Change:
     """Adds to exactly the incarnation whose fingerprint the embeddings have."""
-    if (answered := replay(connection, tenant, key)) is not None:
+    if (answered := sql_answers.claim(connection, tenant, key)) is not None:
         return answered
     target = _target(connection, tenant, support_set.name, expected_revision)
     if target.incarnation != support_set.incarnation:
@@ -111,13 +121,15 @@ def add(
     if all_or_nothing:
         _refuse_failures(items)
     new = [item for item in items if isinstance(item, NewExemplar)]
-    revision, count = _bumped(connection, target, len(new))
+    growth = Growth(len(new), sum(_size(target, item) for item in new))
+    revision, count = _bumped(connection, target, growth)
     if new:
         _insert_rows(connection, target, revision, new)
+        sql_tenants.count(connection, tenant, growth, quotas)
     results = tuple(
         ItemResult(item.exemplar_id) if isinstance(item, NewExemplar) else item for item in items
     )
-    return _answered(connection, tenant, key, Change(revision, count, results))
+    return sql_answers.keep(connection, tenant, key, Change(revision, count, results))
 
 
 def remove(
@@ -129,13 +141,15 @@ def remove(
     expected_revision: int | None,
     key: RequestKey,
 ) -> Change:
-    if (answered := replay(connection, tenant, key)) is not None:
+    if (answered := sql_answers.claim(connection, tenant, key)) is not None:
         return answered
     target = _target(connection, tenant, name, expected_revision)
     present = _present(connection, target, exemplar_ids)
-    revision, count = _bumped(connection, target, -len(present))
-    for exemplar_id in present:
-        _remove_row(connection, target, exemplar_id, revision)
+    growth = _deleted(connection, target, present)
+    revision, count = _bumped(connection, target, growth)
+    if present:
+        _insert_removals(connection, target, revision, present)
+        sql_tenants.count(connection, tenant, growth, Quotas())
     results = tuple(
         ItemResult(exemplar_id)
         if exemplar_id in present
@@ -144,57 +158,14 @@ def remove(
         )
         for number, exemplar_id in enumerate(exemplar_ids)
     )
-    return _answered(connection, tenant, key, Change(revision, count, results))
-
-
-def replay(connection: Connection, tenant: str, key: RequestKey) -> Change | None:
-    """The answer that this request got before, if it did."""
-    a = schema.answer.c
-    query = select(a.digest, a.answer).where(
-        a.tenant == tenant, a.method == key.method, a.request_id == key.request_id
-    )
-    row = connection.execute(query).one_or_none() if key.request_id else None
-    if row is None:
-        return None
-    if row.digest != key.digest:
-        raise RequestIdReusedError(
-            f"request_id: {key.request_id!r} was used before with another request"
-        )
-    items = tuple(ItemResult(**item) for item in row.answer["items"])
-    return Change(row.answer["revision"], row.answer["exemplar_count"], items)
-
-
-def _answered(connection: Connection, tenant: str, key: RequestKey, change: Change) -> Change:
-    if key.request_id:
-        a = schema.answer.c
-        now = datetime.now(UTC)
-        connection.execute(sql_delete(schema.answer).where(a.created < now - ANSWER_LIFETIME))
-        connection.execute(
-            insert(schema.answer).values(
-                tenant=tenant, created=now, answer=asdict(change), **asdict(key)
-            )
-        )
-    return change
-
-
-def _tenant(connection: Connection, name: str) -> tuple[str, int]:
-    t = schema.tenant.c
-    row = connection.execute(
-        select(t.incarnation, t.last_revision).where(t.name == name)
-    ).one_or_none()
-    if row is not None:
-        return row.incarnation, row.last_revision
-    incarnation = str(uuid.uuid4())
-    connection.execute(
-        insert(schema.tenant).values(incarnation=incarnation, name=name, last_revision=0)
-    )
-    return incarnation, 0
+    return sql_answers.keep(connection, tenant, key, Change(revision, count, results))
 
 
 def _target(
     connection: Connection, tenant: str, name: str, expected_revision: int | None
 ) -> SupportSet:
-    target = sql_queries.support_set(connection, tenant, name)
+    """The support set, locked: replicas that change it come one after the other."""
+    target = sql_queries.support_set(connection, tenant, name, is_locked=True)
     if expected_revision not in {None, target.revision}:
         raise RevisionMismatchError(
             f"expected_revision: support set {name!r} is at revision {target.revision}, "
@@ -203,15 +174,19 @@ def _target(
     return target
 
 
-def _bumped(connection: Connection, target: SupportSet, growth: int) -> tuple[int, int]:
+def _bumped(connection: Connection, target: SupportSet, growth: Growth) -> tuple[int, int]:
     """The new revision and exemplar count; both as they were where nothing changes."""
-    if not growth:
+    if not growth.exemplars:
         return target.revision, target.exemplar_count
     s = schema.support_set.c
     row = connection.execute(
         update(schema.support_set)
         .where(s.incarnation == target.incarnation)
-        .values(revision=s.revision + 1, exemplar_count=s.exemplar_count + growth)
+        .values(
+            revision=s.revision + 1,
+            exemplar_count=s.exemplar_count + growth.exemplars,
+            stored_bytes=s.stored_bytes + growth.bytes,
+        )
         .returning(s.revision, s.exemplar_count)
     ).one()
     return row.revision, row.exemplar_count
@@ -267,22 +242,33 @@ def _insert_rows(
         connection.execute(insert(schema.image), images)
 
 
-def _remove_row(
-    connection: Connection, target: SupportSet, exemplar_id: str, revision: int
-) -> None:
-    for table in (schema.image, schema.embedding, schema.exemplar, schema.removal):
-        _delete_rows(connection, table, target, exemplar_id)
-    connection.execute(
-        insert(schema.removal).values(
-            incarnation=target.incarnation, exemplar_id=exemplar_id, revision=revision
-        )
-    )
+def _size(target: SupportSet, new: NewExemplar) -> int:
+    """Bytes that the exemplar costs its tenant: embedding and image, if kept."""
+    image = new.image if target.keep_images and new.image is not None else b""
+    return new.embedding_D.size * FLOAT_BYTES + len(image)
 
 
-def _delete_rows(
-    connection: Connection, table: Table, target: SupportSet, exemplar_id: str = ""
+def _deleted(connection: Connection, target: SupportSet, exemplar_ids: Collection[str]) -> Growth:
+    """Deletes everything of these exemplars; returns by how much the support set grows: less."""
+    if not exemplar_ids:
+        return Growth(0, 0)
+    sizes = 0
+    for column in (schema.image.c.bytes, schema.embedding.c["values"]):
+        rows = _rows_of(column.table, target, exemplar_ids).returning(func.length(column))
+        sizes += sum(connection.execute(rows).scalars())
+    for table in (schema.exemplar, schema.removal):
+        connection.execute(_rows_of(table, target, exemplar_ids))
+    return Growth(-len(exemplar_ids), -sizes)
+
+
+def _rows_of(table: Table, target: SupportSet, exemplar_ids: Collection[str]) -> Delete:
+    t = table.c
+    this = sql_delete(table).where(t.incarnation == target.incarnation)
+    return this.where(t.exemplar_id.in_(exemplar_ids))
+
+
+def _insert_removals(
+    connection: Connection, target: SupportSet, revision: int, exemplar_ids: Collection[str]
 ) -> None:
-    query = sql_delete(table).where(table.c.incarnation == target.incarnation)
-    if exemplar_id:
-        query = query.where(table.c.exemplar_id == exemplar_id)
-    connection.execute(query)
+    key = {"incarnation": target.incarnation, "revision": revision}
+    connection.execute(insert(schema.removal), [key | {"exemplar_id": i} for i in exemplar_ids])

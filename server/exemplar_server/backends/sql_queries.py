@@ -23,8 +23,17 @@ if TYPE_CHECKING:
 IDS_A_STATEMENT = 1000
 
 
-def support_set(connection: Connection, tenant: str, name: str) -> SupportSet:
+def epoch(connection: Connection) -> str:
+    current: str = connection.execute(select(schema.store.c.epoch)).scalar_one()
+    return current
+
+
+def support_set(
+    connection: Connection, tenant: str, name: str, *, is_locked: bool = False
+) -> SupportSet:
     query = _support_sets(tenant).where(schema.support_set.c.name == name)
+    if is_locked:
+        query = query.with_for_update(of=schema.support_set, key_share=True)
     row = connection.execute(query).one_or_none()
     if row is None:
         raise NotFoundError(f"there is no support set {name!r}")
@@ -140,7 +149,9 @@ def _support_sets(tenant: str) -> Select[Any]:
 
 def _support_set(row: Row[Any]) -> SupportSet:
     fields = dict(row._mapping)  # noqa: SLF001 - public, as its documentation says
-    fields["created"] = fields["created"].replace(tzinfo=UTC)  # SQLite keeps no time zone
+    created = fields["created"]
+    if created.tzinfo is None:  # SQLite keeps no time zone
+        fields["created"] = created.replace(tzinfo=UTC)
     return SupportSet(**fields)
 
 

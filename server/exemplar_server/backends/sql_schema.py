@@ -23,41 +23,51 @@ from sqlalchemy import (
 
 metadata = MetaData()
 
+
+def text(length: int) -> String:
+    """Ordered by code point everywhere, as Python and SQLite do: not by a language's rules."""
+    return String(length).with_variant(String(length, collation="C"), "postgresql")
+
+
 # One row: store_epoch changes when the store is restored from a backup.
-store = Table("store", metadata, Column("epoch", String(36), primary_key=True))
+store = Table("store", metadata, Column("epoch", text(36), primary_key=True))
 
 tenant = Table(
     "tenant",
     metadata,
-    Column("incarnation", String(36), primary_key=True),
-    Column("name", String(64), nullable=False, unique=True),
+    Column("incarnation", text(36), primary_key=True),
+    Column("name", text(64), nullable=False, unique=True),
     # The highest revision of any deleted support set: a new one starts above it, so that a
     # revision that a caller has seen under a name is never reached by another support set.
     Column("last_revision", BigInteger, nullable=False),
+    # What all of its support sets come to: what quotas are held against.
+    Column("exemplar_count", BigInteger, nullable=False, server_default="0"),
+    Column("stored_bytes", BigInteger, nullable=False, server_default="0"),
 )
 
 support_set = Table(
     "support_set",
     metadata,
-    Column("incarnation", String(36), primary_key=True),
+    Column("incarnation", text(36), primary_key=True),
     Column("tenant", ForeignKey("tenant.incarnation"), nullable=False),
-    Column("name", String(64), nullable=False),
+    Column("name", text(64), nullable=False),
     Column("revision", BigInteger, nullable=False),
-    Column("fingerprint", String(64), nullable=False),
-    Column("backbone", String(64), nullable=False),
+    Column("fingerprint", text(64), nullable=False),
+    Column("backbone", text(64), nullable=False),
     Column("dim", Integer, nullable=False),
     Column("exemplar_count", BigInteger, nullable=False),
     Column("keep_images", Boolean, nullable=False),
     Column("created", DateTime(timezone=True), nullable=False),
+    Column("stored_bytes", BigInteger, nullable=False, server_default="0"),  # embeddings, images
     UniqueConstraint("tenant", "name", name="support_set_tenant_name"),
 )
 
 exemplar = Table(
     "exemplar",
     metadata,
-    Column("incarnation", String(36), primary_key=True),
-    Column("exemplar_id", String(64), primary_key=True),
-    Column("label", String(512), nullable=False),
+    Column("incarnation", text(36), primary_key=True),
+    Column("exemplar_id", text(64), primary_key=True),
+    Column("label", text(512), nullable=False),
     Column("metadata", JSON, nullable=False),
     Column("revision", BigInteger, nullable=False),
     Index("exemplar_revision", "incarnation", "revision"),
@@ -67,9 +77,9 @@ exemplar = Table(
 embedding = Table(
     "embedding",
     metadata,
-    Column("incarnation", String(36), primary_key=True),
-    Column("exemplar_id", String(64), primary_key=True),
-    Column("fingerprint", String(64), primary_key=True),
+    Column("incarnation", text(36), primary_key=True),
+    Column("exemplar_id", text(64), primary_key=True),
+    Column("fingerprint", text(64), primary_key=True),
     Column("values", LargeBinary, nullable=False),  # float32, little-endian, unit length
     Column("crc32", BigInteger, nullable=False),  # SQLite's pages have no checksum
 )
@@ -77,8 +87,8 @@ embedding = Table(
 image = Table(
     "image",
     metadata,
-    Column("incarnation", String(36), primary_key=True),
-    Column("exemplar_id", String(64), primary_key=True),
+    Column("incarnation", text(36), primary_key=True),
+    Column("exemplar_id", text(64), primary_key=True),
     Column("bytes", LargeBinary, nullable=False),
 )
 
@@ -86,8 +96,8 @@ image = Table(
 removal = Table(
     "removal",
     metadata,
-    Column("incarnation", String(36), primary_key=True),
-    Column("exemplar_id", String(64), primary_key=True),
+    Column("incarnation", text(36), primary_key=True),
+    Column("exemplar_id", text(64), primary_key=True),
     Column("revision", BigInteger, nullable=False),
     Index("removal_revision", "incarnation", "revision"),
 )
@@ -96,9 +106,9 @@ removal = Table(
 answer = Table(
     "answer",
     metadata,
-    Column("tenant", String(64), primary_key=True),  # a name: it outlives what it changed
-    Column("method", String(32), primary_key=True),
-    Column("request_id", String(64), primary_key=True),
+    Column("tenant", text(64), primary_key=True),  # a name: it outlives what it changed
+    Column("method", text(32), primary_key=True),
+    Column("request_id", text(64), primary_key=True),
     Column("digest", LargeBinary, nullable=False),
     Column("answer", JSON, nullable=False),
     Column("created", DateTime(timezone=True), nullable=False),

@@ -1,31 +1,31 @@
-"""The store on SQL: schema upgrade at start, one writer with group commit, readers beside it.
+"""The store on SQL: schema upgrade at start, writing beside reading, the same on each dialect.
 
-SQLite: write-ahead log, synchronous=FULL, and exactly one connection that writes and checkpoints
-(releases before 3.51.3 can lose pages where two do: the WAL-reset bug).
+What differs between SQLite and PostgreSQL is in sql_sqlite.py and sql_postgres.py.
 """
 
 from __future__ import annotations
 
 import asyncio
-from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from alembic import command
 from alembic.config import Config
 from alembic.util import CommandError
-from sqlalchemy import Connection, Engine, create_engine, event, select
-from sqlalchemy.engine import make_url
-from sqlalchemy.exc import ArgumentError, DBAPIError
+from sqlalchemy import Connection
+from sqlalchemy.exc import DBAPIError
 
-from exemplar_server.backends import sql_changes, sql_queries
-from exemplar_server.backends import sql_schema as schema
-from exemplar_server.backends.sql_writer import Writer
-from exemplar_server.errors import ConfigurationError, NotServingError, StoreUnavailableError
+from exemplar_server.backends import sql_answers, sql_changes, sql_queries
+from exemplar_server.backends.sql_open import open_database
+from exemplar_server.backends.sql_readers import Readers
+from exemplar_server.core.limits import Quotas
+from exemplar_server.errors import ConfigurationError, StoreUnavailableError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from exemplar_server.backends.sql_database import Database
     from exemplar_server.core.exemplars import (
         Change,
         Delta,
@@ -39,43 +39,33 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-READERS = 4
-# 16 KiB pages: three embeddings of 5 KiB fit into one, where 4 KiB pages take two for each.
-PRAGMAS = ("page_size=16384", "journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON")
-READER_PRAGMAS = ("query_only=ON", "wal_autocheckpoint=0")
+NO_QUOTAS = Quotas()
 
 
 class SqlStore:
     """Implements core.ports.Store. One event loop only; the work is done on its own threads."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, quotas: Quotas = NO_QUOTAS) -> None:
         """Opens the store and brings its schema up to date.
 
         Raises:
             ConfigurationError: not a URL that can be used, or a schema newer than this server.
-            StoreUnavailableError: the file cannot be opened or written.
+            StoreUnavailableError: the store cannot be opened or written.
         """
-        path = _sqlite_path(url)
-        try:
-            self._write_engine = _engine(path, PRAGMAS, begin="BEGIN IMMEDIATE")
-            _upgrade(self._write_engine)
-            self._read_engine = _engine(path, READER_PRAGMAS, begin="BEGIN")
-            with self._read_engine.begin() as connection:
-                self.epoch: str = connection.execute(select(schema.store.c.epoch)).scalar_one()
-        except DBAPIError as error:
-            raise StoreUnavailableError(
-                f"EXEMPLAR_STORE_URL: {path}: cannot open the store: {error.orig}: "
-                "expected a store of this server, or none in a folder that can be written"
-            ) from error
-        self._writer = Writer(self._write_engine)
-        self._readers = ThreadPoolExecutor(READERS, thread_name_prefix="store-reader")
+        self._quotas = quotas
+        self._database = open_database(url)
+        with ExitStack() as stack:
+            stack.callback(self._database.dispose)
+            self.epoch: str = _upgraded(self._database)
+            stack.pop_all()
+        self._writer = self._database.start_writing()
+        self._readers = Readers(self._database)
 
     def close(self) -> None:
-        """Answers every waiting mutation, then folds the write-ahead log into the file."""
+        """Answers every waiting mutation first."""
         self._writer.stop()
-        self._readers.shutdown()
-        self._read_engine.dispose()
-        self._write_engine.dispose()
+        self._readers.stop()
+        self._database.dispose()
 
     async def create(
         self,
@@ -121,6 +111,7 @@ class SqlStore:
                 exemplars,
                 all_or_nothing=all_or_nothing,
                 expected_revision=expected_revision,
+                quotas=self._quotas,
                 key=key,
             )
         )
@@ -141,7 +132,7 @@ class SqlStore:
         )
 
     async def replay(self, tenant: str, key: RequestKey) -> Change | None:
-        return await self._read(lambda c: sql_changes.replay(c, tenant, key))
+        return await self._read(lambda c: sql_answers.replay(c, tenant, key))
 
     async def get(self, tenant: str, name: str) -> SupportSet:
         return await self._read(lambda c: sql_queries.support_set(c, tenant, name))
@@ -175,55 +166,27 @@ class SqlStore:
         return await asyncio.wrap_future(self._writer.submit(run))
 
     async def _read(self, run: Callable[[Connection], T]) -> T:
-        try:
-            answer = self._readers.submit(self._read_now, run)
-        except RuntimeError as error:  # the threads were shut down
-            raise NotServingError("the store is closed") from error
-        return await asyncio.wrap_future(answer)
-
-    def _read_now(self, run: Callable[[Connection], T]) -> T:
-        try:
-            with self._read_engine.begin() as connection:
-                return run(connection)
-        except DBAPIError as error:
-            raise StoreUnavailableError(f"the store cannot be read: {error.orig}") from error
+        return await asyncio.wrap_future(self._readers.submit(run))
 
 
-def _sqlite_path(url: str) -> Path:
+def _upgraded(database: Database) -> str:
+    """Brings the schema up to date; returns the store's epoch."""
     try:
-        parsed = make_url(url)
-    except ArgumentError as error:
-        raise ConfigurationError(f"EXEMPLAR_STORE_URL: not a URL: {url!r}") from error
-    if parsed.drivername != "sqlite" or not parsed.database:
-        raise ConfigurationError(f"EXEMPLAR_STORE_URL: expected sqlite:///PATH, got {url!r}")
-    path = Path(parsed.database)
-    if not path.parent.is_dir():
-        raise ConfigurationError(f"EXEMPLAR_STORE_URL: {path.parent}: no such folder")
-    return path
+        _upgrade(database)
+        with database.read_engine.begin() as connection:
+            return sql_queries.epoch(connection)
+    except DBAPIError as error:
+        raise StoreUnavailableError(
+            f"EXEMPLAR_STORE_URL: {database.name}: cannot open the store: {error.orig}: "
+            f"expected a store of this server, or none in {database.place}"
+        ) from error
 
 
-def _engine(path: Path, pragmas: Sequence[str], begin: str) -> Engine:
-    engine = create_engine(
-        f"sqlite:///{path}", connect_args={"check_same_thread": False}, pool_size=READERS
-    )
-
-    @event.listens_for(engine, "connect")
-    def configure(connection: Any, _record: Any) -> None:
-        connection.isolation_level = None  # SQLAlchemy, not pysqlite, says when to begin
-        for pragma in pragmas:
-            connection.execute(f"PRAGMA {pragma}").close()
-
-    @event.listens_for(engine, "begin")
-    def start(connection: Connection) -> None:
-        connection.exec_driver_sql(begin)
-
-    return engine
-
-
-def _upgrade(engine: Engine) -> None:
+def _upgrade(database: Database) -> None:
     config = Config()
     config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
-    with engine.begin() as connection:
+    with database.write_engine.begin() as connection:
+        database.before_upgrade(connection)
         config.attributes["connection"] = connection
         try:
             command.upgrade(config, "head")

@@ -1,4 +1,4 @@
-"""The numbers that bound a request, announced by GetServerInfo."""
+"""The numbers that bound a request, announced by GetServerInfo, and those that bound a tenant."""
 
 from __future__ import annotations
 
@@ -17,3 +17,11 @@ class Limits:
     label_characters: int = 128
     metadata_bytes: int = 4096
     map_points: int = 20_000
+
+
+@dataclass(frozen=True)
+class Quotas:
+    """What one tenant may store in all; 0 is no bound. Bytes are of embeddings and images."""
+
+    exemplars: int = 0
+    bytes: int = 0

@@ -22,6 +22,7 @@ STATUS_OF: dict[type[BaseException], grpc.StatusCode] = {
     errors.RevisionNotReachedError: grpc.StatusCode.FAILED_PRECONDITION,
     errors.RequestIdReusedError: grpc.StatusCode.INVALID_ARGUMENT,
     errors.OverloadedError: grpc.StatusCode.RESOURCE_EXHAUSTED,
+    errors.QuotaExceededError: grpc.StatusCode.RESOURCE_EXHAUSTED,
     errors.DeadlineExceededError: grpc.StatusCode.DEADLINE_EXCEEDED,
     errors.UnauthenticatedError: grpc.StatusCode.UNAUTHENTICATED,
     errors.PermissionDeniedError: grpc.StatusCode.PERMISSION_DENIED,

@@ -1,0 +1,52 @@
+"""What the dialects do differently, in one shape that the store works with."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol, TypeVar
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from concurrent.futures import Future
+
+    from sqlalchemy import Connection, Engine
+    from sqlalchemy.exc import DBAPIError
+
+T = TypeVar("T")
+
+# Threads that read, each on a connection of its own.
+READERS = 4
+EXPECTED = "sqlite:///PATH or postgresql+psycopg://USER:PASSWORD@HOST:PORT/DATABASE"
+
+
+class Writing(Protocol):
+    """Runs mutations; each is one transaction, and its future is answered when it is on disk."""
+
+    def submit(self, run: Callable[[Connection], T]) -> Future[T]:
+        """Raises what `run` raises, through the future; nothing of it is then written."""
+        ...
+
+    def stop(self) -> None:
+        """Returns when everything that was submitted before has been answered."""
+        ...
+
+
+@dataclass(frozen=True)
+class Database:
+    """A database that the store is in. Nothing in it shows a password."""
+
+    name: str
+    # Where a store can be made; for whoever reads that it cannot be opened.
+    place: str
+    write_engine: Engine
+    read_engine: Engine
+    start_writing: Callable[[], Writing]
+    # Called in the transaction of the upgrade, before it.
+    before_upgrade: Callable[[Connection], None]
+    # What callers may know of an error.
+    reason: Callable[[DBAPIError], str]
+
+    def dispose(self) -> None:
+        """Closes every connection; SQLite then folds its write-ahead log into the file."""
+        self.read_engine.dispose()
+        self.write_engine.dispose()

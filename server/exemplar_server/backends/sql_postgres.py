@@ -1,0 +1,94 @@
+"""PostgreSQL's part of the store: connections, isolation, and how long anything may take.
+
+The only file that imports psycopg. It needs a direct connection, or a pooler in session mode.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import psycopg
+from sqlalchemy import URL, Connection, Engine, create_engine, event, text
+
+from exemplar_server.backends.sql_database import READERS, Database
+from exemplar_server.backends.sql_transactions import WRITERS, Transactions
+
+if TYPE_CHECKING:
+    from sqlalchemy.exc import DBAPIError
+
+# A replica that stands still in a transaction (SIGSTOP, a lost network) holds its locks for 10 s:
+# PostgreSQL then ends its session. Who waits for a lock waits longer than that, and gets it.
+SESSION = {
+    "idle_in_transaction_session_timeout": "10s",
+    "lock_timeout": "15s",
+    "statement_timeout": "60s",  # a support set of 1,000,000 exemplars is read in one statement
+    "timezone": "UTC",
+}
+# A host that is gone is noticed after about 11 s of silence: 5 + 3 * 2.
+CONNECTION = {
+    "application_name": "exemplar",
+    "connect_timeout": 5,
+    "keepalives_idle": 5,
+    "keepalives_interval": 2,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 11_000,  # milliseconds
+}
+# A commit that was answered is on disk, whatever the database's default.
+DURABLE = (
+    "SELECT set_config('synchronous_commit', 'on', false)"
+    " WHERE current_setting('synchronous_commit') = 'off'"
+)
+# Replicas that start together upgrade one after the other. The number is "exempl" in ASCII.
+UPGRADE_LOCK = int.from_bytes(b"exempl")
+
+
+def open_postgres(url: URL) -> Database:
+    write_engine = _engine(url, WRITERS, psycopg.IsolationLevel.READ_COMMITTED, is_read_only=False)
+    read_engine = _engine(url, READERS, psycopg.IsolationLevel.REPEATABLE_READ, is_read_only=True)
+    return Database(
+        name=f"{url.host or 'localhost'}:{url.port or 5432}/{url.database or ''}",
+        place="a database in which this account may create tables",
+        write_engine=write_engine,
+        read_engine=read_engine,
+        start_writing=partial(Transactions, write_engine, _reason),
+        before_upgrade=_before_upgrade,
+        reason=_reason,
+    )
+
+
+def _engine(
+    url: URL, connections: int, level: psycopg.IsolationLevel, *, is_read_only: bool
+) -> Engine:
+    session = " ".join(f"-c {name}={value}" for name, value in SESSION.items())
+    # What the operator says in the URL goes before what is said here.
+    arguments = {k: v for k, v in CONNECTION.items() if k not in url.query}
+    options = f"{session} {url.query.get('options', '')}"
+    # No ping before each use: a lost connection is noticed and replaced where it is used.
+    engine = create_engine(
+        url,
+        connect_args=arguments | {"options": options},
+        pool_size=connections,
+        max_overflow=0,
+        hide_parameters=True,  # errors that are logged tell no tenant's data
+    )
+
+    @event.listens_for(engine, "connect")
+    def configure(connection: Any, _record: Any) -> None:
+        connection.execute(DURABLE)
+        connection.commit()
+        connection.isolation_level = level
+        connection.read_only = is_read_only
+
+    return engine
+
+
+def _before_upgrade(connection: Connection) -> None:
+    for name in ("statement_timeout", "lock_timeout"):  # to fill a new column takes what it takes
+        connection.execute(text(f"SET LOCAL {name} = 0"))
+    connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": UPGRADE_LOCK})
+
+
+def _reason(error: DBAPIError) -> str:
+    """The kind of error: its text names hosts, accounts and rows."""
+    return type(error.orig).__name__

@@ -1,0 +1,72 @@
+"""SQLite's part of the store: one file, and exactly one connection that writes and checkpoints.
+
+Write-ahead log and synchronous=FULL. Releases before 3.51.3 can lose pages where two connections
+write or checkpoint at once: the WAL-reset bug.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from sqlalchemy import URL, Connection, Engine, create_engine, event
+
+from exemplar_server.backends.sql_database import EXPECTED, READERS, Database
+from exemplar_server.backends.sql_writer import Writer
+from exemplar_server.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from sqlalchemy.exc import DBAPIError
+
+# 16 KiB pages: three embeddings of 5 KiB fit into one, where 4 KiB pages take two for each.
+PRAGMAS = ("page_size=16384", "journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON")
+READER_PRAGMAS = ("query_only=ON", "wal_autocheckpoint=0")
+
+
+def open_sqlite(url: URL) -> Database:
+    path = _path(url)
+    # An upgrade holds the one lock there is from its first statement on.
+    write_engine = _engine(path, PRAGMAS, begin="BEGIN IMMEDIATE")
+    return Database(
+        name=str(path),
+        place="a folder that can be written",
+        write_engine=write_engine,
+        read_engine=_engine(path, READER_PRAGMAS, begin="BEGIN"),
+        start_writing=partial(Writer, write_engine),
+        before_upgrade=lambda _: None,
+        reason=_reason,
+    )
+
+
+def _path(url: URL) -> Path:
+    if not url.database:
+        raise ConfigurationError(f"EXEMPLAR_STORE_URL: expected {EXPECTED}, got no PATH")
+    path = Path(url.database)
+    if not path.parent.is_dir():
+        raise ConfigurationError(f"EXEMPLAR_STORE_URL: {path.parent}: no such folder")
+    return path
+
+
+def _engine(path: Path, pragmas: Sequence[str], begin: str) -> Engine:
+    engine = create_engine(
+        f"sqlite:///{path}", connect_args={"check_same_thread": False}, pool_size=READERS
+    )
+
+    @event.listens_for(engine, "connect")
+    def configure(connection: Any, _record: Any) -> None:
+        connection.isolation_level = None  # SQLAlchemy, not pysqlite, says when to begin
+        for pragma in pragmas:
+            connection.execute(f"PRAGMA {pragma}").close()
+
+    @event.listens_for(engine, "begin")
+    def start(connection: Connection) -> None:
+        connection.exec_driver_sql(begin)
+
+    return engine
+
+
+def _reason(error: DBAPIError) -> str:
+    return str(error.orig)

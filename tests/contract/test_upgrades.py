@@ -1,0 +1,128 @@
+"""A store of the last schema is upgraded with what is in it, on each dialect."""
+
+import uuid
+import zlib
+from pathlib import Path
+
+import numpy as np
+import pytest
+import sqlalchemy as sa
+from alembic import command
+from alembic.config import Config
+
+from exemplar_server import backends
+from exemplar_server.backends.sql_store import SqlStore
+from fakes import DIM, FINGERPRINT, TENANT, unit_rows
+from store_calls import Calls
+
+MIGRATIONS = Path(backends.__file__).parent / "migrations"
+VECTOR = unit_rows(np.random.default_rng(0), 1)[0]
+# What each of two tenants has: (support set, exemplar ids, bytes of each one's image).
+CONTENT = {TENANT: [("one", ["a", "b"], 10), ("two", ["a"], 0), ("none", [], 0)], "other": []}
+
+
+def migrated_to(revision, connection):
+    config = Config()
+    config.set_main_option("script_location", str(MIGRATIONS))
+    config.attributes["connection"] = connection
+    command.upgrade(config, revision)
+
+
+def fill(connection):
+    """Rows as the server of schema 0001 wrote them."""
+    tables = sa.MetaData()
+    tables.reflect(connection)
+    for tenant, support_sets in CONTENT.items():
+        owner = insert(connection, tables, "tenant", name=tenant, last_revision=0)
+        for name, ids, image_bytes in support_sets:
+            incarnation = insert_support_set(connection, tables, owner, name, len(ids))
+            for exemplar_id in ids:
+                insert_exemplar(connection, tables, incarnation, exemplar_id, image_bytes)
+
+
+def insert(connection, tables, table, **values):
+    """Returns the new row's incarnation."""
+    row = {"incarnation": str(uuid.uuid4())} | values
+    connection.execute(tables.tables[table].insert().values(row))
+    return row["incarnation"]
+
+
+def insert_support_set(connection, tables, owner, name, count):
+    return insert(
+        connection,
+        tables,
+        "support_set",
+        tenant=owner,
+        name=name,
+        revision=2,
+        fingerprint=FINGERPRINT,
+        backbone="tiny",
+        dim=DIM,
+        exemplar_count=count,
+        keep_images=True,
+        created=sa.func.now(),
+    )
+
+
+def insert_exemplar(connection, tables, incarnation, exemplar_id, image_bytes):
+    key = {"incarnation": incarnation, "exemplar_id": exemplar_id}
+    values = VECTOR.astype("<f4").tobytes()
+    insert(connection, tables, "exemplar", **key, label="x", metadata={}, revision=2)
+    insert(
+        connection,
+        tables,
+        "embedding",
+        **key,
+        fingerprint=FINGERPRINT,
+        values=values,
+        crc32=zlib.crc32(values),
+    )
+    if image_bytes:
+        insert(connection, tables, "image", **key, bytes=bytes(image_bytes))
+
+
+@pytest.fixture
+def engine(url):
+    """A store as schema 0001 has it, with rows."""
+    opened = sa.create_engine(url)
+    with opened.begin() as connection:
+        migrated_to("0001", connection)
+    with opened.begin() as connection:
+        fill(connection)
+    yield opened
+    opened.dispose()
+
+
+async def test_an_upgraded_store_has_its_content(engine, url):
+    store = SqlStore(url)
+    calls = Calls(store)
+    delta = await calls.delta("one")
+    assert (delta.exemplar_ids, delta.labels) == (("a", "b"), ("x", "x"))
+    np.testing.assert_array_equal(delta.embeddings_ND[0], VECTOR)
+    images = await store.images(delta.support_set.incarnation, ["a", "b"])
+    assert images == {"a": bytes(10), "b": bytes(10)}
+    store.close()
+
+
+def test_an_upgraded_store_knows_what_each_support_set_and_tenant_stores(engine, url):
+    SqlStore(url).close()
+    sets = "SELECT name, stored_bytes FROM support_set"
+    tenants = "SELECT name, exemplar_count, stored_bytes FROM tenant"
+    with engine.connect() as connection:
+        assert dict(tuple(row) for row in connection.execute(sa.text(sets))) == {
+            "one": 2 * (4 * DIM + 10),
+            "two": 4 * DIM,
+            "none": 0,
+        }
+        assert {tuple(row) for row in connection.execute(sa.text(tenants))} == {
+            (TENANT, 3, 3 * 4 * DIM + 20),
+            ("other", 0, 0),
+        }
+
+
+async def test_an_upgraded_store_is_written_to_as_any_other(engine, url):
+    store = SqlStore(url)
+    calls = Calls(store)
+    assert (await calls.add(await calls.get("one"), "c")).revision == 3
+    assert (await calls.delete("one")).exemplar_count == 3
+    store.close()
