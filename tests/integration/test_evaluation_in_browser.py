@@ -58,7 +58,7 @@ def many(count):
         PETS,
         labels=tuple(LabelEvaluation(name, 2, share, share) for name in names),
         confusions=tuple(Confusion(name, answer, 1, ("id-0",)) for answer, name in pairwise(names)),
-        suspects=PETS.suspects[:1] * 40,
+        suspects=PETS.suspects[:1] * 100,
     )
 
 
@@ -200,8 +200,11 @@ def test_two_hundred_labels_are_searched_and_unfolded(see):
     page.get_by_role("button", name="Show all 200 labels").click()
     assert len(rows(page)) == 200
     assert page.locator("#suspects li").count() == 9
-    page.get_by_role("button", name="Show all 40").click()
-    assert page.locator("#suspects li").count() == 40
+    page.get_by_role("button", name="Show 60 more of 100").click()
+    assert page.locator("#suspects li").count() == 69
+    page.get_by_role("button", name="Show all 100").click()
+    assert page.locator("#suspects li").count() == 100
+    assert not page.locator("#suspects .more").is_visible()
 
 
 @pytest.mark.parametrize(("scheme", "ground"), [("dark", (20, 22, 26)), ("light", (251, 251, 250))])

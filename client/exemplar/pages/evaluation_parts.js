@@ -71,15 +71,18 @@ function bar(share) {
   return whole;
 }
 
-// The first of many, and a button that shows the rest.
+// The first of many, and a button that shows more: not a thousand images at once, which take seconds.
+const MORE = 60;
 function unfold(list, items, build, first) {
-  list.append(...items.slice(0, first).map(build));
-  if (items.length <= first) return [list];
-  const button = made("button.more", `Show all ${number(items.length)}`);
-  button.onclick = () => {
-    list.append(...items.slice(first).map(build));
-    button.remove();
+  const button = made("button.more");
+  const show = (from, to) => {
+    list.append(...items.slice(from, to).map(build));
+    const left = items.length - to;
+    button.hidden = left <= 0;
+    button.textContent = left > MORE ? `Show ${MORE} more of ${number(items.length)}` : `Show all ${number(items.length)}`;
+    button.onclick = () => show(to, to + MORE);
   };
+  show(0, first);
   return [list, button];
 }
 const allGood = words => made("p.nothing.good", words);
