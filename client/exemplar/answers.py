@@ -64,7 +64,8 @@ class Answer:
         similarity: cosine of the nearest exemplar or prototype, in [-1, 1].
         probability: the calibrated score; None where none was calibrated.
         is_unknown: whether the query belongs to none of the labels.
-        familiarity: how much the query is like what the support set knows.
+        familiarity: how much the query is like what the support set knows; only with a
+            `false_accept_rate`.
         margin: the best label's probability minus the second's (of scores, without probabilities).
         label_set: the labels that hold the right one for the `coverage` asked for, best first.
         head: what answered, such as "knn".

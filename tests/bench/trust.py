@@ -15,7 +15,7 @@ from pathlib import Path
 
 import numpy as np
 
-from exemplar_server.core import calibration, heads
+from exemplar_server.core import calibration, familiarity, heads
 from exemplar_server.core.artifact import find_artifact
 from exemplar_server.core.leave_one_out import LeftOut
 from exemplar_training.data.layout import DEFAULT_ROOT
@@ -29,7 +29,7 @@ COVERAGE = 0.9
 HALVES = {"all": (0, 1), "dev": (0,), "judge": (1,)}  # places of the labels, sorted by name, mod 2
 
 
-def measured(embeddings_ND, support_LS, query_LQ, unknown_M):
+def measured(embeddings_ND, base, support_LS, query_LQ, unknown_M):
     """One episode by prototypes: what each bar needs."""
     n_way, n_shot = support_LS.shape
     codes_X, truth_Q = (
@@ -37,17 +37,17 @@ def measured(embeddings_ND, support_LS, query_LQ, unknown_M):
         np.repeat(np.arange(n_way), query_LQ.shape[1]),
     )
     support_XD = embeddings_ND[support_LS.ravel()]
-    known = calibration.calibrate(
-        LeftOut(support_XD, codes_X, n_way), heads.PROTOTYPE, heads.DEFAULT_K
-    )
+    own = LeftOut(support_XD, codes_X, n_way)
+    known = calibration.calibrate(own, heads.PROTOTYPE, heads.DEFAULT_K)
+    strange = familiarity.unfamiliar(own, base)
     prototypes_LD = heads.prototypes(support_XD, codes_X, n_way)
-    gram_LL = (prototypes_LD @ prototypes_LD.T).astype(np.float64)
     own_QL = embeddings_ND[query_LQ.ravel()] @ prototypes_LD.T
-    own_Q = calibration.familiarity(own_QL, gram_LL)
-    strange_M = calibration.familiarity(embeddings_ND[unknown_M] @ prototypes_LD.T, gram_LL)
+    familiar = familiarity.familiarity(prototypes_LD, base)
+    own_Q = familiar.of(embeddings_ND[query_LQ.ravel()])
+    strange_M = familiar.of(embeddings_ND[unknown_M])
     probability_QL = known.probabilities(heads.softmax(own_QL))
     held_QL = 1 - probability_QL <= known.label_set_bound(COVERAGE) + 1e-9
-    thresholds = [known.unfamiliar.threshold(rate) for rate in RATES]
+    thresholds = [strange.threshold(rate) for rate in RATES]
     return {
         "probability": probability_QL.max(axis=1),
         "is_right": probability_QL.argmax(axis=1) == truth_Q,
@@ -60,7 +60,7 @@ def measured(embeddings_ND, support_LS, query_LQ, unknown_M):
         },
         **{f"true_accept_{r}": (own_Q >= t).mean() for r, t in zip(RATES, thresholds, strict=True)},
         **{
-            f"estimated_{r}": known.true_accept_rate(t)
+            f"estimated_{r}": strange.true_accept_rate(t)
             for r, t in zip(RATES, thresholds, strict=True)
         },
     }
@@ -80,8 +80,9 @@ def main():
     )
     drawn = half_of(draw(trial), HALVES[asked.half])
     print(*drawn.told, sep="\n")
-    embeddings_ND = by_artifact(find_artifact(asked.artifact, ""), drawn.images, "embedding")
-    report(embeddings_ND, drawn.episodes[0])
+    artifact = find_artifact(asked.artifact, "")
+    embeddings_ND = by_artifact(artifact, drawn.images, "embedding")
+    report(embeddings_ND, artifact.base(), drawn.episodes[0])
 
 
 def half_of(drawn, places):
@@ -93,9 +94,9 @@ def half_of(drawn, places):
     )
 
 
-def report(embeddings_ND, episodes):
+def report(embeddings_ND, base, episodes):
     found = [
-        measured(embeddings_ND, support, query, unknown)
+        measured(embeddings_ND, base, support, query, unknown)
         for support, query, unknown in zip(
             episodes.support_ELS, episodes.query_ELQ, episodes.unknown_EM, strict=True
         )

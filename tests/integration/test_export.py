@@ -246,6 +246,15 @@ def test_lite0_says_what_the_design_says_of_it(lite0):
     assert min(manifest.provenance["parity_cosine"].values()) >= 0.9999
 
 
+def test_lite0_knows_its_base_classes_and_the_photos_are_like_theirs(lite0):
+    artifact, _ = lite0
+    base, photos = artifact.base(), labelled_photos()
+    seen_NS = base.seen(embed(artifact, decode_all(photos, 224)))
+    assert base.rows_PD.shape == (1000, 1280)
+    nearest_N = base.similarities(seen_NS).argmax(axis=1)
+    assert sum(nearest_N == [photo.class_id for photo in photos]) >= 15
+
+
 def test_lite0_embeddings_tell_photos_apart_and_know_a_mirrored_one(lite0):
     artifact, _ = lite0
     photos_NHWC = decode_all(labelled_photos(), 224)

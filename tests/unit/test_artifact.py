@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from exemplar_server.core.artifact import (
+    BASE_FILE,
     MANIFEST_FILE,
     MODEL_FILE,
     Manifest,
@@ -31,7 +32,9 @@ def directory(tmp_path):
 
 
 def manifest_of(directory):
-    model_sha256 = sha256_of(directory / MODEL_FILE)
+    files = {path.name: sha256_of(path) for path in directory.iterdir()}
+    files.pop(MANIFEST_FILE, None)
+    model_sha256 = files[MODEL_FILE]
     return Manifest(
         name="tiny",
         version="1",
@@ -43,7 +46,7 @@ def manifest_of(directory):
         opset=20,
         license="Apache-2.0",
         provenance={"method": "none"},
-        files={MODEL_FILE: model_sha256},
+        files=files,
         golden_embeddings=encode_golden(GOLDEN_ND),
     )
 
@@ -166,3 +169,36 @@ def test_an_unknown_precision_is_refused(directory):
     change(directory, precision="bf16")
     with pytest.raises(ArtifactError, match="precision: expected one of fp32, fp16, int8, got 'bf"):
         load_artifact(directory)
+
+
+def test_a_backbone_without_base_classes_has_none(directory):
+    assert len(load_artifact(directory).base().rows_PD) == 0
+
+
+def test_base_prototypes_are_read_back_and_leave_the_fingerprint(directory):
+    before = load_artifact(directory).manifest.fingerprint
+    rows_PD = np.random.default_rng(0).normal(size=(20, DIM)).astype(np.float32)
+    np.save(directory / BASE_FILE, rows_PD)
+    write_manifest(directory, manifest_of(directory))
+    artifact = load_artifact(directory)
+    np.testing.assert_array_equal(artifact.base().rows_PD, rows_PD)
+    assert artifact.manifest.fingerprint == before
+
+
+@pytest.mark.parametrize(
+    ("rows", "message"),
+    [
+        (np.ones((20, DIM + 1), np.float32), "expected finite float32 of shape"),
+        (np.ones((3, DIM), np.float32), r"of shape \(6, 8\), got float32 of shape \(3, 8\)"),
+        (np.ones((20, DIM)), "got float64"),
+        (np.full((20, DIM), np.nan, np.float32), "expected finite"),
+        (np.float32(1), "expected finite float32 of shape"),
+        (np.array([{}]), "not readable"),
+    ],
+    ids=["dim", "too few", "float64", "NaN", "no rows", "objects"],
+)
+def test_other_base_prototypes_are_refused(directory, rows, message):
+    np.save(directory / BASE_FILE, rows, allow_pickle=True)
+    write_manifest(directory, manifest_of(directory))
+    with pytest.raises(ArtifactError, match=message):
+        load_artifact(directory).base()

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor, nn
 
+from exemplar_server.core.base_prototypes import NO_BASE, BasePrototypes, centered
 from exemplar_training import weights
 from exemplar_training.errors import UnknownBackboneError, WeightsError
 from exemplar_training.torchvision_cure import torchvision_module
@@ -61,6 +62,14 @@ class Backbone:
     trunk: nn.Module
     classifier: nn.Module | None
     run: Mapping[str, Any] | None = None
+
+    def base_prototypes(self, dim: int) -> BasePrototypes:
+        """The weights of the classifier's last layer, where that layer takes the embedding."""
+        layers = [] if self.classifier is None else list(self.classifier.modules())
+        linear = [layer for layer in layers if isinstance(layer, nn.Linear)]
+        if not linear or linear[-1].in_features != dim:
+            return NO_BASE
+        return centered(linear[-1].weight.detach().numpy())
 
 
 def build(name: str, weights_file: Path | None = None) -> Backbone:

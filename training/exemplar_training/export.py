@@ -13,6 +13,7 @@ import torch
 
 from exemplar_server.backends.images import preprocessing_id
 from exemplar_server.core.artifact import (
+    BASE_FILE,
     MODEL_FILE,
     Artifact,
     Manifest,
@@ -123,7 +124,8 @@ def export(request: ExportRequest, report: Callable[[str], None]) -> Artifact:
         model = scratch / MODEL_FILE
         evidence = _write_model(request, backbone, embedder, probes, model, step=step)
         evidence = replace(evidence, photos=photos, more=evidence.more | _transform_told(transform))
-        write_manifest(scratch, _manifest(request, backbone, evidence, sha256_of(model)))
+        _write_base(backbone, evidence.golden_ND.shape[1], scratch / BASE_FILE)
+        write_manifest(scratch, _manifest(request, backbone, evidence, scratch))
         artifact = publish(scratch, request.out / request.artifact_name / request.version)
     step.done("write", str(artifact.directory))
     return artifact
@@ -209,14 +211,22 @@ def _facts(backbone: Backbone) -> dict[str, str]:
     }
 
 
+def _write_base(backbone: Backbone, dim: int, path: Path) -> None:
+    """Where the backbone knows base classes. Not part of the fingerprint: embeddings stay."""
+    base = backbone.base_prototypes(dim)
+    if len(base.rows_PD):
+        np.save(path, base.rows_PD, allow_pickle=False)
+
+
 def _manifest(
-    request: ExportRequest, backbone: Backbone, evidence: _Evidence, model_sha256: str
+    request: ExportRequest, backbone: Backbone, evidence: _Evidence, scratch: Path
 ) -> Manifest:
     spec = backbone.spec
+    files = {path.name: sha256_of(path) for path in sorted(scratch.iterdir())}
     return Manifest(
         name=request.artifact_name,
         version=request.version,
-        fingerprint=fingerprint_of(model_sha256, preprocessing_id(spec.input_size)),
+        fingerprint=fingerprint_of(files[MODEL_FILE], preprocessing_id(spec.input_size)),
         dim=evidence.golden_ND.shape[1],
         input_size=spec.input_size,
         preprocessing_id=preprocessing_id(spec.input_size),
@@ -224,7 +234,7 @@ def _manifest(
         opset=onnx_file.OPSET,
         license=spec.license,
         provenance=_provenance(backbone, evidence),
-        files={MODEL_FILE: model_sha256},
+        files=files,
         golden_embeddings=encode_golden(evidence.golden_ND),
         accuracy=evidence.accuracy,
     )

@@ -25,35 +25,35 @@ _sym_db = _symbol_database.Default()
 from exemplar.v1 import embedding_pb2 as exemplar_dot_v1_dot_embedding__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n exemplar/v1/classification.proto\x12\x0b\x65xemplar.v1\x1a\x1b\x65xemplar/v1/embedding.proto\"P\n\x05Query\x12\x0f\n\x05image\x18\x01 \x01(\x0cH\x00\x12+\n\tembedding\x18\x02 \x01(\x0b\x32\x16.exemplar.v1.EmbeddingH\x00\x42\t\n\x07\x63ontent\"\xb7\x02\n\x0f\x43lassifyRequest\x12\x13\n\x0bsupport_set\x18\x01 \x01(\t\x12#\n\x07queries\x18\x02 \x03(\x0b\x32\x12.exemplar.v1.Query\x12\x0e\n\x01k\x18\x03 \x01(\rH\x00\x88\x01\x01\x12\x1f\n\x04head\x18\x04 \x01(\x0e\x32\x11.exemplar.v1.Head\x12\x18\n\x0btemperature\x18\x05 \x01(\x02H\x01\x88\x01\x01\x12\x14\n\x0cmin_revision\x18\x06 \x01(\x04\x12\x19\n\x11include_neighbors\x18\x07 \x01(\x08\x12\x1e\n\x11\x66\x61lse_accept_rate\x18\x08 \x01(\x02H\x02\x88\x01\x01\x12\x15\n\x08\x63overage\x18\t \x01(\x02H\x03\x88\x01\x01\x42\x04\n\x02_kB\x0e\n\x0c_temperatureB\x14\n\x12_false_accept_rateB\x0b\n\t_coverage\"\xd6\x01\n\x10\x43lassifyResponse\x12$\n\x07\x61nswers\x18\x01 \x03(\x0b\x32\x13.exemplar.v1.Answer\x12\x10\n\x08revision\x18\x02 \x01(\x04\x12\x13\n\x0b\x66ingerprint\x18\x03 \x01(\t\x12\x1f\n\x04head\x18\x04 \x01(\x0e\x32\x11.exemplar.v1.Head\x12%\n\x07timings\x18\x05 \x01(\x0b\x32\x14.exemplar.v1.Timings\x12-\n\x0b\x63\x61libration\x18\x06 \x01(\x0b\x32\x18.exemplar.v1.Calibration\"\x99\x01\n\x0b\x43\x61libration\x12\x15\n\x08\x61\x63\x63uracy\x18\x01 \x01(\x02H\x00\x88\x01\x01\x12\x16\n\tthreshold\x18\x02 \x01(\x02H\x01\x88\x01\x01\x12\x1d\n\x10true_accept_rate\x18\x03 \x01(\x02H\x02\x88\x01\x01\x12\x0c\n\x04note\x18\x04 \x01(\tB\x0b\n\t_accuracyB\x0c\n\n_thresholdB\x13\n\x11_true_accept_rate\"\xbd\x02\n\x06\x41nswer\x12%\n\x07verdict\x18\x01 \x01(\x0e\x32\x14.exemplar.v1.Verdict\x12\r\n\x05label\x18\x02 \x01(\t\x12\r\n\x05score\x18\x03 \x01(\x02\x12\'\n\x06scores\x18\x04 \x03(\x0b\x32\x17.exemplar.v1.LabelScore\x12(\n\tneighbors\x18\x05 \x03(\x0b\x32\x15.exemplar.v1.Neighbor\x12\x18\n\x0bprobability\x18\x06 \x01(\x02H\x00\x88\x01\x01\x12\x12\n\nsimilarity\x18\x07 \x01(\x02\x12%\n\x05\x65rror\x18\x08 \x01(\x0b\x32\x16.exemplar.v1.ItemError\x12\x13\n\x0b\x66\x61miliarity\x18\t \x01(\x02\x12\x0e\n\x06margin\x18\n \x01(\x02\x12\x11\n\tlabel_set\x18\x0b \x03(\tB\x0e\n\x0c_probability\"T\n\nLabelScore\x12\r\n\x05label\x18\x01 \x01(\t\x12\r\n\x05score\x18\x02 \x01(\x02\x12\x18\n\x0bprobability\x18\x03 \x01(\x02H\x00\x88\x01\x01\x42\x0e\n\x0c_probability\"B\n\x08Neighbor\x12\x13\n\x0b\x65xemplar_id\x18\x01 \x01(\t\x12\r\n\x05label\x18\x02 \x01(\t\x12\x12\n\nsimilarity\x18\x03 \x01(\x02\"F\n\x15StreamClassifyRequest\x12-\n\x07request\x18\x01 \x01(\x0b\x32\x1c.exemplar.v1.ClassifyRequest\"~\n\x16StreamClassifyResponse\x12\x31\n\x08response\x18\x01 \x01(\x0b\x32\x1d.exemplar.v1.ClassifyResponseH\x00\x12\'\n\x05\x65rror\x18\x02 \x01(\x0b\x32\x16.exemplar.v1.ItemErrorH\x00\x42\x08\n\x06result*]\n\x04Head\x12\x14\n\x10HEAD_UNSPECIFIED\x10\x00\x12\x0c\n\x08HEAD_KNN\x10\x01\x12\x12\n\x0eHEAD_PROTOTYPE\x10\x02\x12\x0e\n\nHEAD_RIDGE\x10\x03\x12\r\n\tHEAD_AUTO\x10\x04*J\n\x07Verdict\x12\x17\n\x13VERDICT_UNSPECIFIED\x10\x00\x12\x11\n\rVERDICT_LABEL\x10\x01\x12\x13\n\x0fVERDICT_UNKNOWN\x10\x02\x32\xbf\x01\n\x15\x43lassificationService\x12G\n\x08\x43lassify\x12\x1c.exemplar.v1.ClassifyRequest\x1a\x1d.exemplar.v1.ClassifyResponse\x12]\n\x0eStreamClassify\x12\".exemplar.v1.StreamClassifyRequest\x1a#.exemplar.v1.StreamClassifyResponse(\x01\x30\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n exemplar/v1/classification.proto\x12\x0b\x65xemplar.v1\x1a\x1b\x65xemplar/v1/embedding.proto\"P\n\x05Query\x12\x0f\n\x05image\x18\x01 \x01(\x0cH\x00\x12+\n\tembedding\x18\x02 \x01(\x0b\x32\x16.exemplar.v1.EmbeddingH\x00\x42\t\n\x07\x63ontent\"\xc6\x02\n\x0f\x43lassifyRequest\x12\x13\n\x0bsupport_set\x18\x01 \x01(\t\x12#\n\x07queries\x18\x02 \x03(\x0b\x32\x12.exemplar.v1.Query\x12\x0e\n\x01k\x18\x03 \x01(\rH\x00\x88\x01\x01\x12\x1f\n\x04head\x18\x04 \x01(\x0e\x32\x11.exemplar.v1.Head\x12\x18\n\x0btemperature\x18\x05 \x01(\x02H\x01\x88\x01\x01\x12\x14\n\x0cmin_revision\x18\x06 \x01(\x04\x12\x19\n\x11include_neighbors\x18\x07 \x01(\x08\x12\x1e\n\x11\x66\x61lse_accept_rate\x18\x08 \x01(\x02H\x02\x88\x01\x01\x12\x15\n\x08\x63overage\x18\t \x01(\x02H\x03\x88\x01\x01\x12\r\n\x05\x65xact\x18\n \x01(\x08\x42\x04\n\x02_kB\x0e\n\x0c_temperatureB\x14\n\x12_false_accept_rateB\x0b\n\t_coverage\"\xeb\x01\n\x10\x43lassifyResponse\x12$\n\x07\x61nswers\x18\x01 \x03(\x0b\x32\x13.exemplar.v1.Answer\x12\x10\n\x08revision\x18\x02 \x01(\x04\x12\x13\n\x0b\x66ingerprint\x18\x03 \x01(\t\x12\x1f\n\x04head\x18\x04 \x01(\x0e\x32\x11.exemplar.v1.Head\x12%\n\x07timings\x18\x05 \x01(\x0b\x32\x14.exemplar.v1.Timings\x12-\n\x0b\x63\x61libration\x18\x06 \x01(\x0b\x32\x18.exemplar.v1.Calibration\x12\x13\n\x0b\x61pproximate\x18\x07 \x01(\x08\"\x99\x01\n\x0b\x43\x61libration\x12\x15\n\x08\x61\x63\x63uracy\x18\x01 \x01(\x02H\x00\x88\x01\x01\x12\x16\n\tthreshold\x18\x02 \x01(\x02H\x01\x88\x01\x01\x12\x1d\n\x10true_accept_rate\x18\x03 \x01(\x02H\x02\x88\x01\x01\x12\x0c\n\x04note\x18\x04 \x01(\tB\x0b\n\t_accuracyB\x0c\n\n_thresholdB\x13\n\x11_true_accept_rate\"\xbd\x02\n\x06\x41nswer\x12%\n\x07verdict\x18\x01 \x01(\x0e\x32\x14.exemplar.v1.Verdict\x12\r\n\x05label\x18\x02 \x01(\t\x12\r\n\x05score\x18\x03 \x01(\x02\x12\'\n\x06scores\x18\x04 \x03(\x0b\x32\x17.exemplar.v1.LabelScore\x12(\n\tneighbors\x18\x05 \x03(\x0b\x32\x15.exemplar.v1.Neighbor\x12\x18\n\x0bprobability\x18\x06 \x01(\x02H\x00\x88\x01\x01\x12\x12\n\nsimilarity\x18\x07 \x01(\x02\x12%\n\x05\x65rror\x18\x08 \x01(\x0b\x32\x16.exemplar.v1.ItemError\x12\x13\n\x0b\x66\x61miliarity\x18\t \x01(\x02\x12\x0e\n\x06margin\x18\n \x01(\x02\x12\x11\n\tlabel_set\x18\x0b \x03(\tB\x0e\n\x0c_probability\"T\n\nLabelScore\x12\r\n\x05label\x18\x01 \x01(\t\x12\r\n\x05score\x18\x02 \x01(\x02\x12\x18\n\x0bprobability\x18\x03 \x01(\x02H\x00\x88\x01\x01\x42\x0e\n\x0c_probability\"B\n\x08Neighbor\x12\x13\n\x0b\x65xemplar_id\x18\x01 \x01(\t\x12\r\n\x05label\x18\x02 \x01(\t\x12\x12\n\nsimilarity\x18\x03 \x01(\x02\"F\n\x15StreamClassifyRequest\x12-\n\x07request\x18\x01 \x01(\x0b\x32\x1c.exemplar.v1.ClassifyRequest\"~\n\x16StreamClassifyResponse\x12\x31\n\x08response\x18\x01 \x01(\x0b\x32\x1d.exemplar.v1.ClassifyResponseH\x00\x12\'\n\x05\x65rror\x18\x02 \x01(\x0b\x32\x16.exemplar.v1.ItemErrorH\x00\x42\x08\n\x06result*]\n\x04Head\x12\x14\n\x10HEAD_UNSPECIFIED\x10\x00\x12\x0c\n\x08HEAD_KNN\x10\x01\x12\x12\n\x0eHEAD_PROTOTYPE\x10\x02\x12\x0e\n\nHEAD_RIDGE\x10\x03\x12\r\n\tHEAD_AUTO\x10\x04*J\n\x07Verdict\x12\x17\n\x13VERDICT_UNSPECIFIED\x10\x00\x12\x11\n\rVERDICT_LABEL\x10\x01\x12\x13\n\x0fVERDICT_UNKNOWN\x10\x02\x32\xbf\x01\n\x15\x43lassificationService\x12G\n\x08\x43lassify\x12\x1c.exemplar.v1.ClassifyRequest\x1a\x1d.exemplar.v1.ClassifyResponse\x12]\n\x0eStreamClassify\x12\".exemplar.v1.StreamClassifyRequest\x1a#.exemplar.v1.StreamClassifyResponse(\x01\x30\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'exemplar.v1.classification_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_HEAD']._serialized_start=1521
-  _globals['_HEAD']._serialized_end=1614
-  _globals['_VERDICT']._serialized_start=1616
-  _globals['_VERDICT']._serialized_end=1690
+  _globals['_HEAD']._serialized_start=1557
+  _globals['_HEAD']._serialized_end=1650
+  _globals['_VERDICT']._serialized_start=1652
+  _globals['_VERDICT']._serialized_end=1726
   _globals['_QUERY']._serialized_start=78
   _globals['_QUERY']._serialized_end=158
   _globals['_CLASSIFYREQUEST']._serialized_start=161
-  _globals['_CLASSIFYREQUEST']._serialized_end=472
-  _globals['_CLASSIFYRESPONSE']._serialized_start=475
-  _globals['_CLASSIFYRESPONSE']._serialized_end=689
-  _globals['_CALIBRATION']._serialized_start=692
-  _globals['_CALIBRATION']._serialized_end=845
-  _globals['_ANSWER']._serialized_start=848
-  _globals['_ANSWER']._serialized_end=1165
-  _globals['_LABELSCORE']._serialized_start=1167
-  _globals['_LABELSCORE']._serialized_end=1251
-  _globals['_NEIGHBOR']._serialized_start=1253
-  _globals['_NEIGHBOR']._serialized_end=1319
-  _globals['_STREAMCLASSIFYREQUEST']._serialized_start=1321
-  _globals['_STREAMCLASSIFYREQUEST']._serialized_end=1391
-  _globals['_STREAMCLASSIFYRESPONSE']._serialized_start=1393
-  _globals['_STREAMCLASSIFYRESPONSE']._serialized_end=1519
-  _globals['_CLASSIFICATIONSERVICE']._serialized_start=1693
-  _globals['_CLASSIFICATIONSERVICE']._serialized_end=1884
+  _globals['_CLASSIFYREQUEST']._serialized_end=487
+  _globals['_CLASSIFYRESPONSE']._serialized_start=490
+  _globals['_CLASSIFYRESPONSE']._serialized_end=725
+  _globals['_CALIBRATION']._serialized_start=728
+  _globals['_CALIBRATION']._serialized_end=881
+  _globals['_ANSWER']._serialized_start=884
+  _globals['_ANSWER']._serialized_end=1201
+  _globals['_LABELSCORE']._serialized_start=1203
+  _globals['_LABELSCORE']._serialized_end=1287
+  _globals['_NEIGHBOR']._serialized_start=1289
+  _globals['_NEIGHBOR']._serialized_end=1355
+  _globals['_STREAMCLASSIFYREQUEST']._serialized_start=1357
+  _globals['_STREAMCLASSIFYREQUEST']._serialized_end=1427
+  _globals['_STREAMCLASSIFYRESPONSE']._serialized_start=1429
+  _globals['_STREAMCLASSIFYRESPONSE']._serialized_end=1555
+  _globals['_CLASSIFICATIONSERVICE']._serialized_start=1729
+  _globals['_CLASSIFICATIONSERVICE']._serialized_end=1920
 # @@protoc_insertion_point(module_scope)

@@ -127,6 +127,7 @@ class ClassifyRequest(_message.Message):
     INCLUDE_NEIGHBORS_FIELD_NUMBER: _builtins.int
     FALSE_ACCEPT_RATE_FIELD_NUMBER: _builtins.int
     COVERAGE_FIELD_NUMBER: _builtins.int
+    EXACT_FIELD_NUMBER: _builtins.int
     support_set: _builtins.str
     """Name of the support set. Required."""
     k: _builtins.int
@@ -153,6 +154,11 @@ class ClassifyRequest(_message.Message):
     1. Refused (FAILED_PRECONDITION) where the support set has too few exemplars for it. Default (absent):
     no label sets.
     """
+    exact: _builtins.bool
+    """Neighbors are the nearest of all exemplars, however many these are. Default: false: of a large support
+    set they may be found approximately, where at least 99 % of them are right; see
+    `ClassifyResponse.approximate`.
+    """
     @_builtins.property
     def queries(self) -> _containers.RepeatedCompositeFieldContainer[Global___Query]:
         """1 to `limits.images_per_request` queries."""
@@ -169,10 +175,11 @@ class ClassifyRequest(_message.Message):
         include_neighbors: _builtins.bool = ...,
         false_accept_rate: _builtins.float | None = ...,
         coverage: _builtins.float | None = ...,
+        exact: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_coverage", b"_coverage", "_false_accept_rate", b"_false_accept_rate", "_k", b"_k", "_temperature", b"_temperature", "coverage", b"coverage", "false_accept_rate", b"false_accept_rate", "k", b"k", "temperature", b"temperature"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_coverage", b"_coverage", "_false_accept_rate", b"_false_accept_rate", "_k", b"_k", "_temperature", b"_temperature", "coverage", b"coverage", "false_accept_rate", b"false_accept_rate", "head", b"head", "include_neighbors", b"include_neighbors", "k", b"k", "min_revision", b"min_revision", "queries", b"queries", "support_set", b"support_set", "temperature", b"temperature"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_coverage", b"_coverage", "_false_accept_rate", b"_false_accept_rate", "_k", b"_k", "_temperature", b"_temperature", "coverage", b"coverage", "exact", b"exact", "false_accept_rate", b"false_accept_rate", "head", b"head", "include_neighbors", b"include_neighbors", "k", b"k", "min_revision", b"min_revision", "queries", b"queries", "support_set", b"support_set", "temperature", b"temperature"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__coverage: _TypeAlias = _typing.Literal["coverage"]  # noqa: Y015
     _WhichOneofArgType__coverage: _TypeAlias = _typing.Literal["_coverage", b"_coverage"]  # noqa: Y015
@@ -203,12 +210,15 @@ class ClassifyResponse(_message.Message):
     HEAD_FIELD_NUMBER: _builtins.int
     TIMINGS_FIELD_NUMBER: _builtins.int
     CALIBRATION_FIELD_NUMBER: _builtins.int
+    APPROXIMATE_FIELD_NUMBER: _builtins.int
     revision: _builtins.int
     """The support set's revision that all answers come from."""
     fingerprint: _builtins.str
     """The embedding space."""
     head: Global___Head.ValueType
     """The head that answered: never AUTO."""
+    approximate: _builtins.bool
+    """Whether neighbors were found approximately: similarities are exact, a near exemplar may be missing."""
     @_builtins.property
     def answers(self) -> _containers.RepeatedCompositeFieldContainer[Global___Answer]:
         """One answer a query, in the order of the request."""
@@ -230,10 +240,11 @@ class ClassifyResponse(_message.Message):
         head: Global___Head.ValueType = ...,
         timings: _embedding_pb2.Timings | None = ...,
         calibration: Global___Calibration | None = ...,
+        approximate: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["calibration", b"calibration", "timings", b"timings"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["answers", b"answers", "calibration", b"calibration", "fingerprint", b"fingerprint", "head", b"head", "revision", b"revision", "timings", b"timings"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["answers", b"answers", "approximate", b"approximate", "calibration", b"calibration", "fingerprint", b"fingerprint", "head", b"head", "revision", b"revision", "timings", b"timings"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -316,8 +327,8 @@ class Answer(_message.Message):
     similarity: _builtins.float
     """Similarity of the nearest exemplar (head KNN) or prototype (head PROTOTYPE), in [-1, 1]."""
     familiarity: _builtins.float
-    """How much the query is like what the support set knows; compared with the calibration's threshold. Only
-    comparable within one revision and head.
+    """Only with `false_accept_rate`, else 0: how much the query is like what the support set knows, compared
+    with the calibration's threshold. Comparable within one revision only.
     """
     margin: _builtins.float
     """The best label's probability (score, where none was calibrated) minus the second's, in [0, 1]."""

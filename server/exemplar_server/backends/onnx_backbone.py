@@ -93,7 +93,8 @@ def load_backbone(artifact: Artifact, device: str, cores: int) -> LoadedBackbone
     micro_batch = _best_micro_batch(
         sessions[0], artifact.manifest.input_size, MICRO_BATCHES[chosen]
     )
-    return LoadedBackbone(Backbone(artifact.manifest, provider), sessions, micro_batch)
+    backbone = Backbone(artifact.manifest, provider, artifact.base())
+    return LoadedBackbone(backbone, sessions, micro_batch)
 
 
 def available_cores() -> int:

@@ -15,13 +15,17 @@ from typing import TYPE_CHECKING, Any, get_origin, get_type_hints
 
 import numpy as np
 
+from exemplar_server.core import base_prototypes
 from exemplar_server.errors import ArtifactError, ConfigurationError
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from exemplar_server.core.base_prototypes import BasePrototypes
+
 MODEL_FILE = "model.onnx"
 MANIFEST_FILE = "manifest.json"
+BASE_FILE = "base_prototypes.npy"  # optional: of backbones that know base classes
 FORMAT = 1
 GOLDEN_COUNT = 3  # of golden_images
 
@@ -64,6 +68,16 @@ class Artifact:
     @property
     def model_path(self) -> Path:
         return self.directory / MODEL_FILE
+
+    def base(self) -> BasePrototypes:
+        """Read from disk.
+
+        Raises:
+            ArtifactError: the file holds something else.
+        """
+        if BASE_FILE not in self.manifest.files:
+            return base_prototypes.NO_BASE
+        return base_prototypes.read(self.directory / BASE_FILE, self.manifest.dim)
 
 
 def golden_images(input_size: int) -> NDArray[np.uint8]:

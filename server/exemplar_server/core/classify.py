@@ -10,13 +10,15 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from exemplar_server.core import calibration, heads
+from exemplar_server.core import heads
+from exemplar_server.core.base_prototypes import NO_BASE
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from numpy.typing import NDArray
 
+    from exemplar_server.core.base_prototypes import BasePrototypes
     from exemplar_server.core.calibration import Calibration
     from exemplar_server.core.heads import LabelScore
     from exemplar_server.core.snapshot import Neighbor, Snapshot
@@ -44,12 +46,13 @@ class Answer:
     """What one query is: its best label scores, best first, and the neighbors if asked for.
 
     `similarity` is that of the nearest exemplar (knn) or of the best prototype (other heads).
+    `familiarity` is None without a false-accept rate.
     """
 
     scores: list[LabelScore]
     neighbors: list[Neighbor]
     similarity: float
-    familiarity: float
+    familiarity: float | None
     margin: float
     is_unknown: bool
     label_set: list[str]
@@ -57,55 +60,74 @@ class Answer:
 
 @dataclass(frozen=True)
 class Answers:
-    """One answer a query, in order. `threshold`: None where none applies."""
+    """One answer a query, in order. `verdicts`: None where no false-accept rate was asked for."""
 
     answers: list[Answer]
     calibration: Calibration
+    verdicts: Verdicts | None
+
+
+@dataclass(frozen=True)
+class Verdicts:
+    """Less familiar queries than `threshold` are unknown; None where there is one label only."""
+
+    familiarity_Q: NDArray[np.float64]
     threshold: float | None
+    true_accept_rate: float | None
 
 
 def classify(
-    snapshot: Snapshot, queries_QD: NDArray[np.float32], options: ClassifyOptions
+    snapshot: Snapshot,
+    queries_QD: NDArray[np.float32],
+    options: ClassifyOptions,
+    base: BasePrototypes = NO_BASE,
 ) -> Answers:
-    """The snapshot must hold at least one exemplar.
+    """The snapshot must hold at least one exemplar; `base` is that of its backbone.
 
     Raises:
         TooFewExemplarsError: for head RIDGE, or for the coverage.
     """
     known = snapshot.calibration(options.head, options.k)
-    head = known.head
     bound = None if options.coverage is None else known.label_set_bound(options.coverage)
-    threshold = None
-    if options.false_accept_rate is not None and known.unfamiliar is not None:
-        threshold = known.unfamiliar.threshold(options.false_accept_rate)
-    names, prototypes_LD = snapshot.prototypes
-    similarities_QL = queries_QD @ prototypes_LD.T
-    familiarity_Q = calibration.familiarity(similarities_QL, snapshot.prototype_products)
-    neighbors = _neighbors(snapshot, queries_QD, head, options)
-    is_knn = head == heads.KNN
-    shares_QL = (
-        _votes(snapshot, neighbors, options.temperature)
-        if is_knn
-        else _shares(snapshot, queries_QD, similarities_QL, head, options.temperature)
-    )
-    probabilities_QL = known.probabilities(shares_QL)
-    answers = []
-    for query, shares_L in enumerate(shares_QL):
-        probabilities_L = None if probabilities_QL is None else probabilities_QL[query]
-        scores = heads.ranked(names, shares_L, probabilities_L)
-        near = neighbors[query]
-        answers.append(
-            Answer(
-                scores[:MOST_SCORES],
-                near if options.include_neighbors else [],
-                near[0].similarity if is_knn else float(similarities_QL[query].max()),
-                float(familiarity_Q[query]),
-                _margin(scores),
-                threshold is not None and bool(familiarity_Q[query] < threshold),
-                [] if bound is None else _label_set(scores, bound),
-            )
+    verdicts = _verdicts(snapshot, queries_QD, options, base)
+    neighbors = _neighbors(snapshot, queries_QD, known.head, options)
+    shares_QL, similarity_Q = _shares(snapshot, queries_QD, neighbors, known.head, options)
+    ranked = _ranked(snapshot, shares_QL, known)
+    answers = [
+        Answer(
+            scores[:MOST_SCORES],
+            neighbors[query] if options.include_neighbors else [],
+            float(similarity_Q[query]),
+            None if verdicts is None else float(verdicts.familiarity_Q[query]),
+            _margin(scores),
+            _is_unknown(verdicts, query),
+            [] if bound is None else _label_set(scores, bound),
         )
-    return Answers(answers, known, threshold)
+        for query, scores in enumerate(ranked)
+    ]
+    return Answers(answers, known, verdicts)
+
+
+def _verdicts(
+    snapshot: Snapshot,
+    queries_QD: NDArray[np.float32],
+    options: ClassifyOptions,
+    base: BasePrototypes,
+) -> Verdicts | None:
+    if options.false_accept_rate is None:
+        return None
+    open_set = snapshot.open_set(base)
+    familiarity_Q = open_set.known.of(queries_QD)
+    if open_set.strange is None:
+        return Verdicts(familiarity_Q, None, None)
+    threshold = open_set.strange.threshold(options.false_accept_rate)
+    return Verdicts(familiarity_Q, threshold, open_set.strange.true_accept_rate(threshold))
+
+
+def _is_unknown(verdicts: Verdicts | None, query: int) -> bool:
+    if verdicts is None or verdicts.threshold is None:
+        return False
+    return bool(verdicts.familiarity_Q[query] < verdicts.threshold)
 
 
 def _neighbors(
@@ -119,13 +141,28 @@ def _neighbors(
 def _shares(
     snapshot: Snapshot,
     queries_QD: NDArray[np.float32],
-    similarities_QL: NDArray[np.float32],
+    neighbors: Sequence[Sequence[Neighbor]],
     head: str,
-    temperature: float,
-) -> NDArray[np.float64]:
-    """Each label's share of a head that sees all exemplars; rows sum to 1."""
+    options: ClassifyOptions,
+) -> tuple[NDArray[np.float64], NDArray[np.float32]]:
+    """Each label's share, rows sum to 1, and how similar the best neighbor or prototype is."""
+    if head == heads.KNN:
+        nearest_Q = np.array([near[0].similarity for near in neighbors], np.float32)
+        return _votes(snapshot, neighbors, options.temperature), nearest_Q
+    similarities_QL = queries_QD @ snapshot.prototypes[1].T
     outputs_QL = similarities_QL if head == heads.PROTOTYPE else snapshot.ridge.outputs(queries_QD)
-    return heads.softmax(outputs_QL, temperature)
+    return heads.softmax(outputs_QL, options.temperature), similarities_QL.max(axis=1)
+
+
+def _ranked(
+    snapshot: Snapshot, shares_QL: NDArray[np.float64], known: Calibration
+) -> list[list[LabelScore]]:
+    probabilities_QL = known.probabilities(shares_QL)
+    names = tuple(snapshot.code_of)
+    return [
+        heads.ranked(names, shares_L, None if probabilities_QL is None else probabilities_QL[query])
+        for query, shares_L in enumerate(shares_QL)
+    ]
 
 
 def _votes(

@@ -6,6 +6,7 @@ import asyncio
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from exemplar_server.core.base_prototypes import NO_BASE
 from exemplar_server.errors import DeadlineExceededError, ExemplarError
 
 if TYPE_CHECKING:
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
 
     from exemplar_server.core.admission import Admission
     from exemplar_server.core.artifact import Manifest
+    from exemplar_server.core.base_prototypes import BasePrototypes
     from exemplar_server.core.scheduler import Embedded, MicroBatcher
 
 LONGEST_SECONDS = 600.0
@@ -27,6 +29,7 @@ class Backbone:
 
     manifest: Manifest
     execution_provider: str
+    base: BasePrototypes = NO_BASE
 
 
 @dataclass(frozen=True)

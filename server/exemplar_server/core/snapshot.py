@@ -9,15 +9,18 @@ Shapes: N rows (dead ones included), R ids to remove, Q queries, L labels, D dim
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from exemplar_server.core import calibration, heads, ridge
+from exemplar_server.core import calibration, familiarity, heads, ridge
+from exemplar_server.core.approximation import DOWN_TO_EXEMPLARS
+from exemplar_server.core.familiarity import OpenSet
 from exemplar_server.core.leave_one_out import LeftOut
-from exemplar_server.core.segments import Segment, encoded, merge, seal
+from exemplar_server.core.merge import merge
+from exemplar_server.core.segments import Segment, encoded, seal
 from exemplar_server.errors import TooFewExemplarsError
 
 if TYPE_CHECKING:
@@ -25,11 +28,12 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from exemplar_server.core.base_prototypes import BasePrototypes
     from exemplar_server.core.calibration import Calibration
     from exemplar_server.core.exemplars import Delta, SupportSet
     from exemplar_server.core.ports import IndexFactory
     from exemplar_server.core.ridge import Ridge
-    from exemplar_server.core.segments import Rows
+    from exemplar_server.core.segments import Candidate, Rows
 
 # 0.5 MB to copy at dim 512: a tenth of a millisecond.
 TAIL_ROWS = 256
@@ -75,13 +79,27 @@ class Snapshot:
 
     def search(self, queries_QD: NDArray[np.float32], k: int) -> list[list[Neighbor]]:
         """The min(k, live exemplars) nearest of each query, nearest first, ties by id."""
-        if not self.segments:
-            return [[] for _ in queries_QD]
-        found = self.segments[0].nearest(queries_QD, k)
-        for segment in self.segments[1:]:
-            more = segment.nearest(queries_QD, k)
-            found = [sorted(near + others)[:k] for near, others in zip(found, more, strict=True)]
-        return [[Neighbor(i.decode(), label, -value) for value, i, label in near] for near in found]
+        return _nearest(
+            [segment.nearest(queries_QD, k) for segment in self.segments], queries_QD, k
+        )
+
+    def approximate_search(
+        self, queries_QD: NDArray[np.float32], k: int
+    ) -> tuple[list[list[Neighbor]], bool]:
+        """As `search`, where that takes long: a near one may be missing. Whether that may be."""
+        parts = [segment.approximately_nearest(queries_QD, k) for segment in self.segments]
+        is_approximate = any(part is not None for part in parts)
+        found = [
+            segment.nearest(queries_QD, k) if part is None else part
+            for segment, part in zip(self.segments, parts, strict=True)
+        ]
+        return _nearest(found, queries_QD, k), is_approximate
+
+    @property
+    def is_approximated(self) -> bool:
+        """Whether searches may be approximate."""
+        known = (segment.approximation for segment in self.segments)
+        return any(part is not None and part.index is not None for part in known)
 
     def with_segments(self, segments: tuple[Segment, ...]) -> Snapshot:
         """The same live rows in other segments: what was computed of them stays."""
@@ -108,11 +126,16 @@ class Snapshot:
         names, codes_N = self.coded([self.labels[row] for row in live_N])
         return names, heads.prototypes(self.embeddings_ND[live_N], codes_N, len(names))
 
+    def open_set(self, base: BasePrototypes) -> OpenSet:
+        """With the backbone's base prototypes; computed once."""
+        if base not in self._open_sets:
+            known = familiarity.familiarity(self.prototypes[1], base)
+            self._open_sets[base] = OpenSet(known, familiarity.unfamiliar(self._sample(), base))
+        return self._open_sets[base]
+
     @cached_property
-    def prototype_products(self) -> NDArray[np.float64]:
-        """The prototypes' products with each other, (L, L)."""
-        prototypes_LD = self.prototypes[1]
-        return (prototypes_LD @ prototypes_LD.T).astype(np.float64)
+    def _open_sets(self) -> dict[BasePrototypes, OpenSet]:
+        return {}
 
     @cached_property
     def ridge(self) -> Ridge:
@@ -184,6 +207,16 @@ class Snapshot:
         return merge(self.segments, _Unsearched).rows
 
 
+def _nearest(
+    parts: Sequence[list[list[Candidate]]], queries_QD: NDArray[np.float32], k: int
+) -> list[list[Neighbor]]:
+    """Each query's neighbors, of those in each segment."""
+    found = parts[0] if parts else [[] for _ in queries_QD]
+    for more in parts[1:]:
+        found = [sorted(near + others)[:k] for near, others in zip(found, more, strict=True)]
+    return [[Neighbor(i.decode(), label, -value) for value, i, label in near] for near in found]
+
+
 def empty(support_set: SupportSet) -> Snapshot:
     return Snapshot(support_set, ())
 
@@ -208,6 +241,8 @@ def advance(snapshot: Snapshot, delta: Delta, build: IndexFactory) -> Snapshot:
     if len(delta.exemplar_ids):
         rows = seal(delta.exemplar_ids, delta.labels, delta.embeddings_ND, build)
         segments = _appended(segments, Segment(rows), build)
+    if sum(map(len, segments)) < DOWN_TO_EXEMPLARS:
+        segments = tuple(replace(s, approximation=None) if s.approximation else s for s in segments)
     return Snapshot(delta.support_set, segments)
 
 

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from exemplar_server.core.base_prototypes import BasePrototypes
     from exemplar_server.core.classify import ClassifyOptions
     from exemplar_server.core.contents import Content, Labelled
     from exemplar_server.core.embedder import Embedder, Embeddings
@@ -251,7 +252,8 @@ class SupportSets:
         snapshot = await self.snapshot(call.tenant, name, min_revision)
         embedded = await self._embed(call, snapshot.support_set, queries, "queries")
         started = time.perf_counter()
-        found = await asyncio.to_thread(_answers, snapshot, embedded, options)
+        base = self.embedder_of(snapshot.support_set).backbone.base
+        found = await asyncio.to_thread(_answers, snapshot, embedded, options, base)
         search_ms = (time.perf_counter() - started) * 1e3
         timings = replace(embedded.timings, search_ms=search_ms)
         answers = in_order(embedded, found.answers)
@@ -292,9 +294,11 @@ class SupportSets:
         )
 
 
-def _answers(snapshot: Snapshot, embedded: Embeddings, options: ClassifyOptions) -> Answers:
+def _answers(
+    snapshot: Snapshot, embedded: Embeddings, options: ClassifyOptions, base: BasePrototypes
+) -> Answers:
     queries_QD = np.reshape(present(embedded), (-1, snapshot.support_set.dim)).astype(np.float32)
-    return classify(snapshot, queries_QD, options)
+    return classify(snapshot, queries_QD, options, base)
 
 
 def _row(exemplar: Labelled, item: NDArray[np.float32] | ExemplarError) -> NewExemplar | ItemResult:

@@ -192,7 +192,7 @@ def _answer(answer: Answer | ExemplarError) -> classification.Answer:
         neighbors=[neighbor(near) for near in answer.neighbors],
         probability=best.probability,
         similarity=answer.similarity,
-        familiarity=answer.familiarity,
+        familiarity=answer.familiarity or 0.0,
         margin=answer.margin,
         label_set=answer.label_set,
     )
@@ -203,8 +203,10 @@ def neighbor(value: Neighbor) -> classification.Neighbor:
 
 
 def _calibration(found: Answers) -> classification.Calibration:
-    known, threshold = found.calibration, found.threshold
-    rate = None if threshold is None else known.true_accept_rate(threshold)
+    known, verdicts = found.calibration, found.verdicts
     return classification.Calibration(
-        accuracy=known.accuracy, threshold=threshold, true_accept_rate=rate, note=known.note
+        accuracy=known.accuracy,
+        threshold=None if verdicts is None else verdicts.threshold,
+        true_accept_rate=None if verdicts is None else verdicts.true_accept_rate,
+        note=known.note,
     )
