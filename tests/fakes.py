@@ -79,6 +79,21 @@ class BruteIndex:
         return np.take_along_axis(similarities_QN, rows_QK, axis=1), rows_QK
 
 
+class RoughIndex:
+    """Implements core.ports.ApproximateIndex: each list has every eighth row; more find more."""
+
+    def __init__(self, embeddings_ND):
+        self.embeddings_ND = embeddings_ND
+        self.size_bytes = embeddings_ND.nbytes // 4
+
+    def search(self, queries_QD, count, probes):
+        rows_N = np.flatnonzero(np.arange(len(self.embeddings_ND)) % 8 < probes)
+        rows_QK = np.argsort(-(queries_QD @ self.embeddings_ND[rows_N].T), axis=1)[:, :count]
+        found_QC = np.full((len(queries_QD), count), -1)
+        found_QC[:, : rows_QK.shape[1]] = rows_N[rows_QK]
+        return found_QC
+
+
 @dataclass(frozen=True)
 class FakeManifest:
     """The part of a manifest that core reads."""

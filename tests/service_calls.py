@@ -10,7 +10,7 @@ from exemplar_server.core.snapshot_cache import SnapshotCache
 from exemplar_server.core.support_sets import Call, SupportSets
 from exemplar_server.core.thumbnails import Thumbnails
 from exemplar_server.core.vectors import Vector
-from fakes import DIM, FINGERPRINT, TENANT, BruteIndex, FakeEmbedder, FakeStore, once
+from fakes import DIM, FINGERPRINT, TENANT, BruteIndex, FakeEmbedder, FakeStore, RoughIndex, once
 
 CALL = Call(TENANT, float("inf"))
 AXES = np.eye(DIM, dtype="<f4")
@@ -22,7 +22,7 @@ class Service:
     def __init__(self, embedder=None, store=None, index_bytes=2**20):
         self.store = store or FakeStore()
         self.embedder = embedder or FakeEmbedder()
-        self.cache = SnapshotCache(self.store, BruteIndex, index_bytes)
+        self.cache = SnapshotCache(self.store, BruteIndex, RoughIndex, index_bytes)
         thumbnails = Thumbnails(self.store, bytes.upper)
         self.sets = SupportSets(self.store, self.cache, [self.embedder], thumbnails)
 

@@ -26,7 +26,7 @@ from exemplar.v1 import (
     support_set_pb2_grpc,
 )
 from exemplar_server.backends import images, onnx_backbone
-from exemplar_server.backends.faiss_index import FlatIndex
+from exemplar_server.backends.faiss_index import FlatIndex, IvfIndex
 from exemplar_server.backends.sql_store import SqlStore
 from exemplar_server.backends.tsne import TsneProcesses
 from exemplar_server.core import heap
@@ -150,7 +150,7 @@ async def _build(settings: Settings, stack: AsyncExitStack) -> Service:
     embedder = Embedder(loaded.backbone, batcher, admission)
     store = SqlStore(settings.store_url, settings.quotas())
     stack.callback(store.close)
-    cache = SnapshotCache(store, FlatIndex, settings.index_bytes, heap.give_back)
+    cache = SnapshotCache(store, FlatIndex, IvfIndex, settings.index_bytes, heap.give_back)
     stack.push_async_callback(cache.close)
     thumbnails = Thumbnails(store, partial(images.thumbnail, limits=limits))
     support_sets = SupportSets(store, cache, [embedder], thumbnails)
@@ -171,6 +171,11 @@ async def _build(settings: Settings, stack: AsyncExitStack) -> Service:
     )
     metrics.watch(
         "exemplar_index_support_sets", "Support sets held for search.", lambda: len(cache)
+    )
+    metrics.watch(
+        "exemplar_index_approximated_support_sets",
+        "Support sets held whose searches may be approximate.",
+        lambda: cache.approximated_count,
     )
     metrics.watch(
         "exemplar_index_corrupt_support_sets",

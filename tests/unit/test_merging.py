@@ -11,7 +11,7 @@ from exemplar_server.backends.faiss_index import FlatIndex
 from exemplar_server.core import merging
 from exemplar_server.core import snapshot as snapshots
 from exemplar_server.core.exemplars import Delta
-from exemplar_server.core.segments import merge
+from exemplar_server.core.merge import merge
 from exemplar_server.core.snapshot import advance, empty
 from fakes import DIM, BruteIndex, support_set, unit_rows
 from support_set_model import Model

@@ -16,7 +16,17 @@ from exemplar_server.errors import (
     OverloadedError,
     StoreUnavailableError,
 )
-from fakes import DIM, FINGERPRINT, TENANT, BruteIndex, FakeStore, exemplar, once, unit_rows
+from fakes import (
+    DIM,
+    FINGERPRINT,
+    TENANT,
+    BruteIndex,
+    FakeStore,
+    RoughIndex,
+    exemplar,
+    once,
+    unit_rows,
+)
 
 ROWS = 10
 QUERIES_QD = unit_rows(np.random.default_rng(7), 3)
@@ -79,7 +89,7 @@ async def bytes_of(store, name):
 async def cache_of(store, sets, **options):
     """A cache with room for so many support sets of ROWS exemplars."""
     room = await bytes_of(store, "a")
-    return SnapshotCache(store, BruteIndex, int(sets * room), **options)
+    return SnapshotCache(store, BruteIndex, RoughIndex, int(sets * room), **options)
 
 
 async def test_many_calls_at_once_load_a_support_set_once(store):

@@ -8,28 +8,52 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from exemplar_server.core import approximation
 from exemplar_server.core.snapshot import TAIL_ROWS
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
 
-    from exemplar_server.core.segments import Merge, Rows, Segment
+    from exemplar_server.core.merge import Merge
+    from exemplar_server.core.segments import Rows, Segment
     from exemplar_server.core.snapshot import Snapshot
+
+QUICK, SLOW = "quick", "slow"  # whether it ends with an approximation
 
 # Above this share of dead rows, over-fetching costs more than one copy of the live ones.
 COMPACT_DEAD_SHARE = 0.2
 
 
-def due(snapshot: Snapshot, busy: Collection[Rows] = ()) -> tuple[Segment, ...]:
+def due(snapshot: Snapshot, busy: Collection[Rows] = (), kind: str = QUICK) -> tuple[Segment, ...]:
     """The segments that are to become one next, the smallest first; empty where all is well.
 
-    `busy` are the rows that are being merged already. The tail is left to core/snapshot.py.
+    `busy` are the rows that are being merged already. The tail is left to core/snapshot.py. What is
+    SLOW is to be approximated, and may be a single segment that is well but for that.
     """
     last = snapshot.segments[-1:]
     has_tail = any(len(segment.rows) <= TAIL_ROWS for segment in last)
     sealed = snapshot.segments[:-1] if has_tail else snapshot.segments
     idle = sorted((s for s in sealed if s.rows not in busy), key=len)
-    return _alike(idle) or _decayed(idle)
+    is_large = _is_large(snapshot)
+    while group := _alike(idle) or _decayed(idle):
+        is_slow = is_large and sum(map(len, group)) >= approximation.FROM_ROWS
+        if is_slow == (kind == SLOW):
+            return group
+        idle = [segment for segment in idle if segment not in group]
+    if is_large and kind == SLOW:
+        return next(((s,) for s in idle if _is_unknown(s)), ())
+    return ()
+
+
+def _is_large(snapshot: Snapshot) -> bool:
+    """Not so large is enough where it was larger: it must not change to and fro."""
+    is_known = any(segment.approximation for segment in snapshot.segments)
+    least = approximation.DOWN_TO_EXEMPLARS if is_known else approximation.FROM_EXEMPLARS
+    return snapshot.live_count >= least
+
+
+def _is_unknown(segment: Segment) -> bool:
+    return segment.approximation is None and len(segment) >= approximation.FROM_ROWS
 
 
 def adopt(snapshot: Snapshot, merge: Merge) -> Snapshot | None:

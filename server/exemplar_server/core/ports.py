@@ -50,6 +50,26 @@ class IndexFactory(Protocol):
     def __call__(self, embeddings_ND: NDArray[np.float32]) -> Index: ...
 
 
+class ApproximateIndex(Protocol):
+    """Finds most of the nearest rows, much faster. Any thread may search."""
+
+    @property
+    def size_bytes(self) -> int: ...
+
+    def search(self, queries_QD: NDArray[np.float32], count: int, probes: int) -> NDArray[np.int64]:
+        """Row numbers (Q, count) of candidates, -1 where there are fewer.
+
+        `probes` of the lists that the rows are kept in are looked through: more find more.
+        """
+        ...
+
+
+class ApproximateFactory(Protocol):
+    """May take a minute a million rows."""
+
+    def __call__(self, embeddings_ND: NDArray[np.float32]) -> ApproximateIndex: ...
+
+
 class Store(Protocol):
     """The truth. A mutation that returned is on disk; each is one transaction.
 

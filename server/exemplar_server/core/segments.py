@@ -6,18 +6,22 @@ D dim.
 
 from __future__ import annotations
 
+import math
 from bisect import bisect_right
 from dataclasses import dataclass, replace
-from itertools import chain, compress
+from itertools import compress
 from typing import TYPE_CHECKING
 
 import numpy as np
+
+from exemplar_server.core import approximation
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
 
     from numpy.typing import NDArray
 
+    from exemplar_server.core.approximation import Approximation
     from exemplar_server.core.ports import Index, IndexFactory
 
 # Minus the similarity, the id in UTF-8, the label: they sort nearest first, ties by id.
@@ -31,7 +35,6 @@ MOST_TIES = 1000
 # Python's objects beside the arrays of one segment.
 OBJECTS_BYTES = 2000
 NAME_BYTES = 120
-COPIED_ROWS = 4096
 
 
 @dataclass(frozen=True, eq=False)
@@ -77,6 +80,7 @@ class Segment:
     rows: Rows
     is_live_N: NDArray[np.bool_] | None = None
     dead: int = 0
+    approximation: Approximation | None = None
 
     def __len__(self) -> int:
         """Live rows."""
@@ -84,7 +88,10 @@ class Segment:
 
     @property
     def size_bytes(self) -> int:
-        return self.rows.size_bytes + (0 if self.is_live_N is None else self.is_live_N.nbytes)
+        more = 0 if self.approximation is None else self.approximation.size_bytes
+        return (
+            self.rows.size_bytes + (0 if self.is_live_N is None else self.is_live_N.nbytes) + more
+        )
 
     def live_rows(self) -> NDArray[np.int64] | slice:
         return slice(None) if self.is_live_N is None else np.flatnonzero(self.is_live_N)
@@ -101,6 +108,25 @@ class Segment:
         is_live_N[places_R] = False
         dead = len(is_live_N) - int(np.count_nonzero(is_live_N))
         return replace(self, is_live_N=is_live_N, dead=dead)
+
+    def approximately_nearest(
+        self, queries_QD: NDArray[np.float32], k: int
+    ) -> list[list[Candidate]] | None:
+        """As `nearest`, of candidates; None where it has no approximation that is good enough."""
+        known, k = self.approximation, min(k, len(self))
+        probes = None if known is None else known.probes_for(k)
+        if known is None or known.index is None or probes is None:
+            return None
+        count = approximation.candidates_of(k) + 2 * k * self.dead // len(self.rows)
+        rows_QC = known.index.search(queries_QD, count, probes)
+        embeddings_ND = self.rows.embeddings_ND
+        fetched = self.fetched(*approximation.reranked(embeddings_ND, queries_QD, rows_QC))
+        return [
+            self.chosen(live, k)
+            if len(live[0]) >= k and live[0][k - 1] < math.inf
+            else self.nearest(queries_QD[query : query + 1], k)[0]
+            for query, live in enumerate(fetched)
+        ]
 
     def nearest(self, queries_QD: NDArray[np.float32], k: int) -> list[list[Candidate]]:
         """The min(k, live rows) nearest of each query, in order."""
@@ -193,66 +219,3 @@ def seal(
         ids_N, codes_N, embeddings_ND = ids_N[order_N], codes_N[order_N], embeddings_ND[order_N]
     embeddings_ND.flags.writeable = False
     return Rows(build(embeddings_ND), ids_N, codes_N, names)
-
-
-@dataclass(frozen=True, eq=False)
-class Merge:
-    """The live rows of some segments as one. `places`: where each segment's live rows went."""
-
-    segments: tuple[Segment, ...]
-    rows: Rows
-    places: tuple[NDArray[np.int64], ...]
-
-    def segment(self, now: Sequence[Segment | None]) -> Segment:
-        """The merged segment, with what died in the meantime.
-
-        `now` are the segments as they are today; None stands for one that has no live row left.
-        """
-        dead = [
-            places_N[_died_since(before, after)]
-            for before, after, places_N in zip(self.segments, now, self.places, strict=True)
-        ]
-        return Segment(self.rows).buried(np.concatenate(dead))
-
-
-def merge(segments: Sequence[Segment], build: IndexFactory) -> Merge:
-    """Copies the live rows. Any thread may do so: segments never change."""
-    live = [segment.live_rows() for segment in segments]
-    rows = [segment.rows for segment in segments]
-    ids_N = np.concatenate([r.ids_N[live_N] for r, live_N in zip(rows, live, strict=True)])
-    order_N = np.argsort(ids_N, kind="stable")
-    place_N = np.empty_like(order_N)
-    place_N[order_N] = np.arange(len(order_N))
-    places = np.split(place_N, np.cumsum([len(segment) for segment in segments])[:-1])
-
-    names = tuple(sorted(set(chain.from_iterable(r.names for r in rows))))
-    codes_N = np.empty(len(ids_N), np.int32)
-    embeddings_ND = np.empty((len(ids_N), rows[0].embeddings_ND.shape[1]), np.float32)
-    for r, live_N, to_N in zip(rows, live, places, strict=True):
-        codes_N[to_N] = np.searchsorted(names, r.names)[r.codes_N[live_N]]
-        _copy(r.embeddings_ND, live_N, embeddings_ND, to_N)
-    embeddings_ND.flags.writeable = False
-    merged = Rows(build(embeddings_ND), ids_N[order_N], codes_N, names)
-    return Merge(tuple(segments), merged, tuple(places))
-
-
-def _copy(
-    from_ND: NDArray[np.float32],
-    live_N: NDArray[np.int64] | slice,
-    into_ND: NDArray[np.float32],
-    places_N: NDArray[np.int64],
-) -> None:
-    """In blocks: as one, the live rows would stand in memory twice."""
-    rows_N = np.arange(len(from_ND)) if isinstance(live_N, slice) else live_N
-    for start in range(0, len(rows_N), COPIED_ROWS):
-        block = slice(start, start + COPIED_ROWS)
-        into_ND[places_N[block]] = from_ND[rows_N[block]]
-
-
-def _died_since(before: Segment, after: Segment | None) -> NDArray[np.int64]:
-    """Which of the rows that were live are dead now, counted among those live before."""
-    if after is None:
-        return np.arange(len(before))
-    if after.is_live_N is before.is_live_N or after.is_live_N is None:
-        return np.zeros(0, np.int64)
-    return np.flatnonzero(~after.is_live_N[before.live_rows()])

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterator
 
     from exemplar_server.core.exemplars import SupportSet
-    from exemplar_server.core.ports import IndexFactory, Store
+    from exemplar_server.core.ports import ApproximateFactory, IndexFactory, Store
     from exemplar_server.core.snapshot import Snapshot
 
 Key = tuple[str, str]  # tenant, name
@@ -46,6 +46,7 @@ class SnapshotCache:
         self,
         store: Store,
         build: IndexFactory,
+        approximate: ApproximateFactory,
         budget_bytes: int,
         give_back: Callable[[], None] = lambda: None,
     ) -> None:
@@ -61,11 +62,16 @@ class SnapshotCache:
         self._locks: WeakValueDictionary[Key, asyncio.Lock] = WeakValueDictionary()
         self._loads = asyncio.Semaphore(LOADS_AT_ONCE)
         self._giving_back: asyncio.TimerHandle | None = None
-        self._upkeep = Upkeep(self, build)
+        self._upkeep = Upkeep(self, build, approximate)
         self.size_bytes = 0
 
     def __len__(self) -> int:
         return len(self._snapshots)
+
+    @property
+    def approximated_count(self) -> int:
+        """Support sets whose searches may be approximate."""
+        return sum(snapshot.is_approximated for snapshot in self._snapshots.values())
 
     @property
     def corrupt_count(self) -> int:
