@@ -38,7 +38,7 @@ function heated(cell, count, all, words) {
 }
 function rightCell(label) {
   const count = label.recall === null ? 0 : Math.round(label.recall.value * label.recall.exemplar_count);
-  return heated(made("td.right", count ? number(count) : ""), count, label.exemplar_count, `${label.label}: ${number(count)} of ${number(label.exemplar_count)} answered right`);
+  return heated(made(count ? "td.right" : "td", count ? number(count) : ""), count, label.exemplar_count, `${label.label}: ${number(count)} of ${number(label.exemplar_count)} answered right`);
 }
 function wrongCell(label, answer, confusion) {
   if (!confusion) return made("td");

@@ -13,14 +13,15 @@ const mostExemplars = data.labels.reduce((most, label) => Math.max(most, label.e
 function labelRow(label) {
   const count = made("span.count", number(label.exemplar_count)), needed = label.exemplars_needed;
   count.style.setProperty("--value", label.exemplar_count / mostExemplars);
-  const advice = label.advice || needed ? [needed ? made("b.chip", `+ ${number(needed)}`) : null, label.advice] : [];
-  const cells = [nameOf(label.label), count, bar(label.recall), bar(label.precision), made("span.advice", ...advice)];
+  const advice = label.advice || needed ? made("span", needed ? made("b.chip", `+ ${number(needed)}`) : null, label.advice) : null;
+  const cells = [nameOf(label.label), count, bar(label.recall), bar(label.precision), made("span.advice", advice)];
   const row = made("tr", ...cells.map((cell, at) => {
     const box = made(at ? "td" : "th", cell);
     box.dataset.name = COLUMNS[at][0];
     return box;
   }));
   row.firstChild.scope = "row";
+  row.lastChild.title = label.advice;
   return row;
 }
 const rowOf = new Map(data.labels.map(label => [label, labelRow(label)]));
