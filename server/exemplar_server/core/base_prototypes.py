@@ -78,9 +78,10 @@ class BasePrototypes:
 
     @cached_property
     def _span_DS(self) -> NDArray[np.float32]:
-        _, sizes_R, rows_RD = np.linalg.svd(self.rows_PD, full_matrices=False)
-        result_DS: NDArray[np.float32] = rows_RD[sizes_R > 1e-4 * sizes_R[0]].T
-        return np.ascontiguousarray(result_DS)
+        basis_DR, steps_RP = np.linalg.qr(self.rows_PD.T)
+        # A row that others already span adds nothing: there is one, as the mean was taken off.
+        is_new_R = np.abs(np.diagonal(steps_RP)) > 1e-4  # noqa: PLR2004 - far above rounding
+        return np.ascontiguousarray(basis_DR[:, is_new_R])
 
     @cached_property
     def _rows_PS(self) -> NDArray[np.float32]:
