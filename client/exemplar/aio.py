@@ -174,16 +174,17 @@ class AsyncClient(AsyncMapMethods):
         neighbors: bool = True,
         false_accept_rate: float | None = None,
         coverage: float | None = None,
+        exact: bool = False,
         min_revision: int | None = None,
         progress: bool = False,
     ) -> list[Answer]:
-        options = ClassifyOptions(k, head, temperature, neighbors, false_accept_rate, coverage)
+        asked = ClassifyOptions(k, head, temperature, neighbors, false_accept_rate, coverage, exact)
         return await self._driver.run(
             inference_plans.classify(
                 self._memory,
                 support_set,
                 queries,
-                options,
+                asked,
                 min_revision=min_revision,
                 progress=progress,
             )
@@ -215,14 +216,15 @@ class AsyncClient(AsyncMapMethods):
         neighbors: bool = True,
         false_accept_rate: float | None = None,
         coverage: float | None = None,
+        exact: bool = False,
         min_revision: int | None = None,
         images_per_request: int = 1,
         timeout_seconds: float | None = None,
     ) -> AsyncIterator[Answer]:
-        options = ClassifyOptions(k, head, temperature, neighbors, false_accept_rate, coverage)
+        asked = ClassifyOptions(k, head, temperature, neighbors, false_accept_rate, coverage, exact)
         limits = await self._driver.run(known_limits(self._memory))
         revision = self._memory.wanted_revision(support_set, min_revision)
-        stream = ClassifyStream(support_set, options, limits, revision, images_per_request)
+        stream = ClassifyStream(support_set, asked, limits, revision, images_per_request)
         async for answer in self._driver.stream(
             stream, _requests(stream, queries), timeout_seconds
         ):

@@ -69,6 +69,7 @@ class Answer:
         margin: the best label's probability minus the second's (of scores, without probabilities).
         label_set: the labels that hold the right one for the `coverage` asked for, best first.
         head: what answered, such as "knn".
+        is_approximate: whether neighbors were found approximately, as the support set is large.
         revision: the support set's revision that the answer comes from.
     """
 
@@ -83,6 +84,7 @@ class Answer:
     margin: float = 0.0
     label_set: tuple[str, ...] = ()
     head: str = ""
+    is_approximate: bool = False
     revision: int = 0
     timings: Timings | None = None
     calibration: Calibration | None = None
@@ -189,6 +191,7 @@ def answers_from_pb(pb: classification_pb2.ClassifyResponse) -> list[Answer]:
     )
     shared = Answer(
         head=head,
+        is_approximate=pb.approximate,
         revision=pb.revision,
         timings=timings,
         calibration=_calibration(pb.calibration) if pb.HasField("calibration") else None,

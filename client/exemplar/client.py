@@ -198,6 +198,7 @@ class Client(MapMethods):
         neighbors: bool = True,
         false_accept_rate: float | None = None,
         coverage: float | None = None,
+        exact: bool = False,
         min_revision: int | None = None,
         progress: bool = False,
     ) -> list[Answer]:
@@ -213,17 +214,18 @@ class Client(MapMethods):
             false_accept_rate: the share of queries of no label that may get one; the others are
                 `is_unknown`. Default (None): none is.
             coverage: answers carry the label sets that hold the right label so often.
+            exact: whether to find every neighbor, in large support sets, too; see Answer.
             min_revision: answer from this revision or a later one; default (None) the highest
                 that this client has seen.
             progress: whether to draw a progress bar on a terminal.
         """
-        options = ClassifyOptions(k, head, temperature, neighbors, false_accept_rate, coverage)
+        asked = ClassifyOptions(k, head, temperature, neighbors, false_accept_rate, coverage, exact)
         return self._driver.run(
             inference_plans.classify(
                 self._memory,
                 support_set,
                 queries,
-                options,
+                asked,
                 min_revision=min_revision,
                 progress=progress,
             )
@@ -267,6 +269,7 @@ class Client(MapMethods):
         neighbors: bool = True,
         false_accept_rate: float | None = None,
         coverage: float | None = None,
+        exact: bool = False,
         min_revision: int | None = None,
         images_per_request: int = 1,
         timeout_seconds: float | None = None,
@@ -276,10 +279,10 @@ class Client(MapMethods):
         `images_per_request` above 1 trades delay for speed. The stream may last for ever unless
         `timeout_seconds` says otherwise. See `classify` for the rest.
         """
-        options = ClassifyOptions(k, head, temperature, neighbors, false_accept_rate, coverage)
+        asked = ClassifyOptions(k, head, temperature, neighbors, false_accept_rate, coverage, exact)
         limits = self._driver.run(known_limits(self._memory))
         revision = self._memory.wanted_revision(support_set, min_revision)
-        stream = ClassifyStream(support_set, options, limits, revision, images_per_request)
+        stream = ClassifyStream(support_set, asked, limits, revision, images_per_request)
         yield from self._driver.stream(stream, _requests(stream, queries), timeout_seconds)
         if stream.failure:
             raise stream.failure

@@ -58,6 +58,7 @@ class ClassifyOptions:
     neighbors: bool
     false_accept_rate: float | None = None
     coverage: float | None = None
+    exact: bool = False
 
     def request(
         self, support_set: str, items: list[classification_pb2.Query], min_revision: int
@@ -72,6 +73,7 @@ class ClassifyOptions:
             include_neighbors=self.neighbors,
             false_accept_rate=self.false_accept_rate,
             coverage=self.coverage,
+            exact=self.exact,
         )
 
 

@@ -235,6 +235,7 @@ class FakeServer(
                 for i, query in enumerate(request.queries)
             ],
             calibration=calibration(request),
+            approximate=not request.exact,
             revision=found.revision,
             fingerprint=FINGERPRINT,
             head=request.head or classification_pb2.HEAD_KNN,

@@ -4,9 +4,10 @@ import numpy as np
 import pytest
 
 from exemplar_server.backends.faiss_index import FlatIndex, IvfIndex
-from exemplar_server.core import approximation, merging
+from exemplar_server.core import approximation, heads, merging
 from exemplar_server.core import snapshot as snapshots
 from exemplar_server.core.approximation import approximate
+from exemplar_server.core.classify import ClassifyOptions, classify
 from exemplar_server.core.exemplars import Delta
 from exemplar_server.core.merge import approximated, merge
 from exemplar_server.core.merging import QUICK, SLOW
@@ -113,6 +114,20 @@ def test_more_neighbors_than_were_measured_are_found_exactly():
     found, is_approximate = snapshot.approximate_search(QUERIES_QD, 101)
     assert not is_approximate
     assert found == snapshot.search(QUERIES_QD, 101)
+
+
+@pytest.mark.usefixtures("large_is_small")
+@pytest.mark.parametrize("head", [heads.KNN, heads.PROTOTYPE])
+def test_an_answer_says_whether_its_neighbors_were_found_approximately(head):
+    snapshot = worked_off(grown(new(), ROWS), *ROUGH)
+
+    def says(**options):
+        asked = ClassifyOptions(head=head, **options)
+        return classify(snapshot, QUERIES_QD, asked).is_approximate
+
+    assert says(include_neighbors=True)
+    assert not says(include_neighbors=True, exact=True)
+    assert says() == (head == heads.KNN)
 
 
 @pytest.mark.usefixtures("large_is_small")

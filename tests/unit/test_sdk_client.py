@@ -34,6 +34,12 @@ async def test_each_query_gets_its_answer_in_order(client, inspection, fake):
     assert sorted(len(r.queries) for r in fake.seen(ClassifyRequest)) == [3, 4, 4]
 
 
+async def test_neighbors_may_be_approximate_unless_exact_ones_are_asked_for(client, inspection):
+    (rough,) = await client.classify("inspection", [b"a1"])
+    (exact,) = await client.classify("inspection", [b"a1"], exact=True)
+    assert (rough.is_approximate, exact.is_approximate) == (True, False)
+
+
 async def test_a_bad_image_costs_only_itself(client, inspection, tmp_path):
     missing = tmp_path / "missing.jpg"
     images = [b"a1", b"bad", TOO_LARGE, missing, b"", b"b1", TOO_LARGE]

@@ -39,6 +39,7 @@ class ClassifyOptions:
     include_neighbors: bool = False
     false_accept_rate: float | None = None
     coverage: float | None = None
+    exact: bool = False
 
 
 @dataclass(frozen=True)
@@ -65,6 +66,7 @@ class Answers:
     answers: list[Answer]
     calibration: Calibration
     verdicts: Verdicts | None
+    is_approximate: bool = False
 
 
 @dataclass(frozen=True)
@@ -90,7 +92,7 @@ def classify(
     known = snapshot.calibration(options.head, options.k)
     bound = None if options.coverage is None else known.label_set_bound(options.coverage)
     verdicts = _verdicts(snapshot, queries_QD, options, base)
-    neighbors = _neighbors(snapshot, queries_QD, known.head, options)
+    neighbors, is_approximate = _neighbors(snapshot, queries_QD, known.head, options)
     shares_QL, similarity_Q = _shares(snapshot, queries_QD, neighbors, known.head, options)
     ranked = _ranked(snapshot, shares_QL, known)
     answers = [
@@ -105,7 +107,7 @@ def classify(
         )
         for query, scores in enumerate(ranked)
     ]
-    return Answers(answers, known, verdicts)
+    return Answers(answers, known, verdicts, is_approximate)
 
 
 def _verdicts(
@@ -132,10 +134,13 @@ def _is_unknown(verdicts: Verdicts | None, query: int) -> bool:
 
 def _neighbors(
     snapshot: Snapshot, queries_QD: NDArray[np.float32], head: str, options: ClassifyOptions
-) -> list[list[Neighbor]]:
-    if options.include_neighbors or head == heads.KNN:
-        return snapshot.search(queries_QD, options.k)
-    return [[] for _ in queries_QD]
+) -> tuple[list[list[Neighbor]], bool]:
+    """Each query's, and whether they were found approximately."""
+    if not options.include_neighbors and head != heads.KNN:
+        return [[] for _ in queries_QD], False
+    if options.exact:
+        return snapshot.search(queries_QD, options.k), False
+    return snapshot.approximate_search(queries_QD, options.k)
 
 
 def _shares(

@@ -152,6 +152,7 @@ def classify_response(classified: Classified) -> classification.ClassifyResponse
         head=HEADS[classified.found.calibration.head],
         timings=_timings(classified.timings),
         calibration=_calibration(classified.found),
+        approximate=classified.found.is_approximate,
     )
 
 

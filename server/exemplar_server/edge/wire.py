@@ -140,6 +140,7 @@ def classify_options(request: classification.ClassifyRequest, limits: Limits) ->
         request.include_neighbors,
         false_accept_rate,
         coverage,
+        request.exact,
     )
 
 
