@@ -99,7 +99,7 @@ def test_the_numbers_of_findings_lead_to_them(see):
     page = see(PETS)
     tiles = [" ".join(text.split()) for text in page.locator("#tiles a").all_inner_texts()]
     assert tiles == [
-        "2 likely mislabelled",
+        "2 look like another label",
         "2 near-duplicate pairs, 1 with two labels",
         "1 of 3 labels need more exemplars",
         "1 confusion of two labels",

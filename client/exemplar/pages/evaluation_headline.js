@@ -31,7 +31,7 @@ function tile(section, count, words, kind) {
 function showTiles() {
   const pairs = data.duplicates.length === 1 ? "near-duplicate pair" : "near-duplicate pairs";
   element("tiles").append(
-    tile("suspects", data.suspects.length, "likely mislabelled", "alert"),
+    tile("suspects", data.suspects.length, "look like another label", "alert"),
     tile("duplicates", data.duplicates.length, contradictions.length ? `${pairs}, ${number(contradictions.length)} with two labels` : pairs, contradictions.length ? "alert" : "warn"),
     tile("labels", needy.length, `of ${some(data.labels.length, "label")} need more exemplars`, "warn"),
     tile("confusions", data.confusions.length, data.confusions.length === 1 ? "confusion of two labels" : "confusions of two labels", "warn"));
