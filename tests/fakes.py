@@ -247,6 +247,17 @@ class FakeStore:
             np.array(embeddings, np.float32).reshape(len(new), rows.support_set.dim),
         )
 
+    async def epoch(self):
+        return "epoch"
+
+    async def revisions(self, incarnations):
+        current = [rows.support_set for rows in self._rows.values()]
+        return {s.incarnation: s.revision for s in current if s.incarnation in incarnations}
+
+    async def hints(self):
+        return
+        yield  # makes it a generator
+
     async def images(self, incarnation, exemplar_ids):
         kept = self._of(incarnation).images
         return {i: kept[i] for i in exemplar_ids if i in kept}

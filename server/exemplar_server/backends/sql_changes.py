@@ -39,6 +39,14 @@ class Space:
     dim: int
 
 
+@dataclass(frozen=True)
+class Done:
+    """What a mutation came to, and of which support set; of none where nothing was changed now."""
+
+    change: Change
+    incarnation: str = ""
+
+
 def create(
     connection: Connection,
     tenant: str,
@@ -47,9 +55,9 @@ def create(
     *,
     keep_images: bool,
     key: RequestKey,
-) -> Change:
+) -> Done:
     if (answered := sql_answers.claim(connection, tenant, key)) is not None:
-        return answered
+        return Done(answered)
     owner = sql_tenants.incarnation(connection, tenant)
     s = schema.support_set.c
     taken = select(s.incarnation).where(s.tenant == owner, s.name == name)
@@ -60,7 +68,7 @@ def create(
     change = Change(sql_tenants.last_revision(connection, owner) + 1, 0)
     this = update(schema.support_set).where(s.incarnation == incarnation)
     connection.execute(this.values(revision=change.revision))
-    return sql_answers.keep(connection, tenant, key, change)
+    return Done(sql_answers.keep(connection, tenant, key, change), incarnation)
 
 
 def _inserted(
@@ -84,9 +92,9 @@ def _inserted(
 
 def delete(
     connection: Connection, tenant: str, name: str, expected_revision: int | None, key: RequestKey
-) -> Change:
+) -> Done:
     if (answered := sql_answers.claim(connection, tenant, key)) is not None:
-        return answered
+        return Done(answered)
     target = _target(connection, tenant, name, expected_revision)
     for table in (schema.image, schema.embedding, schema.exemplar, schema.removal):
         connection.execute(sql_delete(table).where(table.c.incarnation == target.incarnation))
@@ -97,7 +105,7 @@ def delete(
     ended = Growth(-target.exemplar_count, -stored_bytes)
     sql_tenants.count(connection, tenant, ended, Quotas())
     change = Change(target.revision, target.exemplar_count)
-    return sql_answers.keep(connection, tenant, key, change)
+    return Done(sql_answers.keep(connection, tenant, key, change), target.incarnation)
 
 
 def add(
@@ -110,10 +118,10 @@ def add(
     expected_revision: int | None,
     quotas: Quotas,
     key: RequestKey,
-) -> Change:
+) -> Done:
     """Adds to exactly the incarnation whose fingerprint the embeddings have."""
     if (answered := sql_answers.claim(connection, tenant, key)) is not None:
-        return answered
+        return Done(answered)
     target = _target(connection, tenant, support_set.name, expected_revision)
     if target.incarnation != support_set.incarnation:
         raise NotFoundError(f"support set {support_set.name!r} was deleted meanwhile")
@@ -129,7 +137,8 @@ def add(
     results = tuple(
         ItemResult(item.exemplar_id) if isinstance(item, NewExemplar) else item for item in items
     )
-    return sql_answers.keep(connection, tenant, key, Change(revision, count, results))
+    change = sql_answers.keep(connection, tenant, key, Change(revision, count, results))
+    return Done(change, target.incarnation)
 
 
 def remove(
@@ -140,9 +149,9 @@ def remove(
     *,
     expected_revision: int | None,
     key: RequestKey,
-) -> Change:
+) -> Done:
     if (answered := sql_answers.claim(connection, tenant, key)) is not None:
-        return answered
+        return Done(answered)
     target = _target(connection, tenant, name, expected_revision)
     present = _present(connection, target, exemplar_ids)
     growth = _deleted(connection, target, present)
@@ -158,7 +167,8 @@ def remove(
         )
         for number, exemplar_id in enumerate(exemplar_ids)
     )
-    return sql_answers.keep(connection, tenant, key, Change(revision, count, results))
+    change = sql_answers.keep(connection, tenant, key, Change(revision, count, results))
+    return Done(change, target.incarnation)
 
 
 def _target(

@@ -6,11 +6,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import AsyncGenerator, Callable
     from concurrent.futures import Future
 
     from sqlalchemy import Connection, Engine
     from sqlalchemy.exc import DBAPIError
+
+    from exemplar_server.core.exemplars import Hint
 
 T = TypeVar("T")
 
@@ -31,6 +33,20 @@ class Writing(Protocol):
         ...
 
 
+class Feed(Protocol):
+    """How servers that share the database tell each other what they changed."""
+
+    def tell(self, hint: Hint) -> None:
+        """Returns at once; any thread may call it. For what is committed."""
+        ...
+
+    def hints(self) -> AsyncGenerator[Hint | None]:
+        """As core.ports.Store has them."""
+        ...
+
+    def stop(self) -> None: ...
+
+
 @dataclass(frozen=True)
 class Database:
     """A database that the store is in. Nothing in it shows a password."""
@@ -41,6 +57,7 @@ class Database:
     write_engine: Engine
     read_engine: Engine
     start_writing: Callable[[], Writing]
+    start_feed: Callable[[], Feed]
     # Called in the transaction of the upgrade, before it.
     before_upgrade: Callable[[Connection], None]
     # What callers may know of an error.

@@ -48,8 +48,9 @@ def _open_postgres(url: URL) -> Database:
     try:
         # Here, because the driver is an extra.
         from exemplar_server.backends.sql_postgres import open_postgres  # noqa: PLC0415
+
+        return open_postgres(url)
     except ImportError as error:
         raise ConfigurationError(
             "EXEMPLAR_STORE_URL: PostgreSQL needs a driver: install exemplar[server,postgres]"
         ) from error
-    return open_postgres(url)

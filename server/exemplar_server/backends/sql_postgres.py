@@ -1,6 +1,6 @@
 """PostgreSQL's part of the store: connections, isolation, and how long anything may take.
 
-The only file that imports psycopg. It needs a direct connection, or a pooler in session mode.
+It needs a direct connection, or a pooler in session mode.
 """
 
 from __future__ import annotations
@@ -8,14 +8,20 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-import psycopg
 from sqlalchemy import URL, Connection, Engine, create_engine, event, text
 
 from exemplar_server.backends.sql_database import READERS, Database
+from exemplar_server.backends.sql_listener import heard
+from exemplar_server.backends.sql_notifier import Notifier
 from exemplar_server.backends.sql_transactions import WRITERS, Transactions
 
 if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator
+
+    from sqlalchemy.engine.interfaces import IsolationLevel
     from sqlalchemy.exc import DBAPIError
+
+    from exemplar_server.core.exemplars import Hint
 
 # A replica that stands still in a transaction (SIGSTOP, a lost network) holds its locks for 10 s:
 # PostgreSQL then ends its session. Who waits for a lock waits longer than that, and gets it.
@@ -44,43 +50,61 @@ UPGRADE_LOCK = int.from_bytes(b"exempl")
 
 
 def open_postgres(url: URL) -> Database:
-    write_engine = _engine(url, WRITERS, psycopg.IsolationLevel.READ_COMMITTED, is_read_only=False)
-    read_engine = _engine(url, READERS, psycopg.IsolationLevel.REPEATABLE_READ, is_read_only=True)
+    write_engine = _engine(url, WRITERS, "READ COMMITTED")
+    read_engine = _engine(url, READERS, "REPEATABLE READ")
+    event.listen(read_engine, "connect", _make_read_only)
     return Database(
         name=f"{url.host or 'localhost'}:{url.port or 5432}/{url.database or ''}",
         place="a database in which this account may create tables",
         write_engine=write_engine,
         read_engine=read_engine,
         start_writing=partial(Transactions, write_engine, _reason),
+        start_feed=partial(_Feed, url),
         before_upgrade=_before_upgrade,
         reason=_reason,
     )
 
 
-def _engine(
-    url: URL, connections: int, level: psycopg.IsolationLevel, *, is_read_only: bool
-) -> Engine:
-    session = " ".join(f"-c {name}={value}" for name, value in SESSION.items())
-    # What the operator says in the URL goes before what is said here.
-    arguments = {k: v for k, v in CONNECTION.items() if k not in url.query}
-    options = f"{session} {url.query.get('options', '')}"
+class _Feed(Notifier):
+    """Implements sql_database.Feed on one connection that tells and one that hears."""
+
+    def __init__(self, url: URL) -> None:
+        super().__init__(_engine(url, 1, "AUTOCOMMIT"))
+        self._url = url
+
+    def hints(self) -> AsyncGenerator[Hint | None]:
+        parts = self._url.translate_connect_args(username="user", database="dbname")
+        return heard(parts | self._url.query | _arguments(self._url))
+
+
+def _engine(url: URL, connections: int, level: IsolationLevel) -> Engine:
     # No ping before each use: a lost connection is noticed and replaced where it is used.
     engine = create_engine(
         url,
-        connect_args=arguments | {"options": options},
+        connect_args=_arguments(url),
+        isolation_level=level,
         pool_size=connections,
         max_overflow=0,
         hide_parameters=True,  # errors that are logged tell no tenant's data
     )
-
-    @event.listens_for(engine, "connect")
-    def configure(connection: Any, _record: Any) -> None:
-        connection.execute(DURABLE)
-        connection.commit()
-        connection.isolation_level = level
-        connection.read_only = is_read_only
-
+    event.listen(engine, "connect", _make_durable)
     return engine
+
+
+def _arguments(url: URL) -> dict[str, Any]:
+    """What the operator says in the URL goes before what is said here."""
+    arguments = {name: value for name, value in CONNECTION.items() if name not in url.query}
+    session = " ".join(f"-c {name}={value}" for name, value in SESSION.items())
+    return arguments | {"options": f"{session} {url.query.get('options', '')}"}
+
+
+def _make_durable(connection: Any, _record: Any) -> None:
+    connection.execute(DURABLE)
+    connection.commit()
+
+
+def _make_read_only(connection: Any, _record: Any) -> None:
+    connection.read_only = True
 
 
 def _before_upgrade(connection: Connection) -> None:

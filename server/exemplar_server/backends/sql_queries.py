@@ -14,13 +14,14 @@ from exemplar_server.core.exemplars import Delta, Exemplar, Listing, SupportSet
 from exemplar_server.errors import CorruptSupportSetError, NotFoundError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Collection, Sequence
 
     from numpy.typing import NDArray
     from sqlalchemy import Row, Select
 
 # SQLite allows 32,766 bound variables a statement; a message has at most 1,000 ids.
 IDS_A_STATEMENT = 1000
+INCARNATIONS_A_STATEMENT = 30_000
 
 
 def epoch(connection: Connection) -> str:
@@ -38,6 +39,16 @@ def support_set(
     if row is None:
         raise NotFoundError(f"there is no support set {name!r}")
     return _support_set(row)
+
+
+def revisions(connection: Connection, incarnations: Collection[str]) -> dict[str, int]:
+    s, asked = schema.support_set.c, list(incarnations)
+    found: dict[str, int] = {}
+    for start in range(0, len(asked), INCARNATIONS_A_STATEMENT):
+        some = asked[start : start + INCARNATIONS_A_STATEMENT]
+        query = select(s.incarnation, s.revision).where(s.incarnation.in_(some))
+        found.update((row[0], row[1]) for row in connection.execute(query))
+    return found
 
 
 def page(connection: Connection, tenant: str, after: str, count: int) -> list[SupportSet]:

@@ -17,9 +17,11 @@ from exemplar_server.backends.sql_writer import Writer
 from exemplar_server.errors import ConfigurationError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import AsyncGenerator, Sequence
 
     from sqlalchemy.exc import DBAPIError
+
+    from exemplar_server.core.exemplars import Hint
 
 # 16 KiB pages: three embeddings of 5 KiB fit into one, where 4 KiB pages take two for each.
 PRAGMAS = ("page_size=16384", "journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON")
@@ -36,9 +38,22 @@ def open_sqlite(url: URL) -> Database:
         write_engine=write_engine,
         read_engine=_engine(path, READER_PRAGMAS, begin="BEGIN"),
         start_writing=partial(Writer, write_engine),
+        start_feed=Silence,
         before_upgrade=lambda _: None,
         reason=_reason,
     )
+
+
+class Silence:
+    """Implements sql_database.Feed: there is nobody else to tell, or to hear."""
+
+    def tell(self, hint: Hint) -> None: ...
+
+    async def hints(self) -> AsyncGenerator[Hint | None]:
+        return
+        yield  # makes it a generator
+
+    def stop(self) -> None: ...
 
 
 def _path(url: URL) -> Path:

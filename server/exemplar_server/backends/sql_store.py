@@ -19,12 +19,15 @@ from sqlalchemy.exc import DBAPIError
 from exemplar_server.backends import sql_answers, sql_changes, sql_queries
 from exemplar_server.backends.sql_open import open_database
 from exemplar_server.backends.sql_readers import Readers
+from exemplar_server.core.exemplars import Hint
 from exemplar_server.core.limits import Quotas
 from exemplar_server.errors import ConfigurationError, StoreUnavailableError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import AsyncGenerator, Callable, Collection, Sequence
+    from concurrent.futures import Future
 
+    from exemplar_server.backends.sql_changes import Done
     from exemplar_server.backends.sql_database import Database
     from exemplar_server.core.exemplars import (
         Change,
@@ -56,14 +59,16 @@ class SqlStore:
         self._database = open_database(url)
         with ExitStack() as stack:
             stack.callback(self._database.dispose)
-            self.epoch: str = _upgraded(self._database)
+            _upgrade(self._database)
             stack.pop_all()
+        self._feed = self._database.start_feed()
         self._writer = self._database.start_writing()
         self._readers = Readers(self._database)
 
     def close(self) -> None:
         """Answers every waiting mutation first."""
         self._writer.stop()
+        self._feed.stop()
         self._readers.stop()
         self._database.dispose()
 
@@ -89,7 +94,7 @@ class SqlStore:
     async def delete(
         self, tenant: str, name: str, *, expected_revision: int | None, key: RequestKey
     ) -> Change:
-        return await self._write(
+        return await self._change(
             lambda c: sql_changes.delete(c, tenant, name, expected_revision, key)
         )
 
@@ -103,7 +108,7 @@ class SqlStore:
         expected_revision: int | None,
         key: RequestKey,
     ) -> Change:
-        return await self._write(
+        return await self._change(
             lambda c: sql_changes.add(
                 c,
                 tenant,
@@ -125,7 +130,7 @@ class SqlStore:
         expected_revision: int | None,
         key: RequestKey,
     ) -> Change:
-        return await self._write(
+        return await self._change(
             lambda c: sql_changes.remove(
                 c, tenant, name, exemplar_ids, expected_revision=expected_revision, key=key
             )
@@ -162,6 +167,27 @@ class SqlStore:
     async def images(self, incarnation: str, exemplar_ids: Sequence[str]) -> dict[str, bytes]:
         return await self._read(lambda c: sql_queries.images(c, incarnation, exemplar_ids))
 
+    async def epoch(self) -> str:
+        return await self._read(sql_queries.epoch)
+
+    async def revisions(self, incarnations: Collection[str]) -> dict[str, int]:
+        return await self._read(lambda c: sql_queries.revisions(c, incarnations))
+
+    def hints(self) -> AsyncGenerator[Hint | None]:
+        return self._feed.hints()
+
+    async def _change(self, run: Callable[[Connection], Done]) -> Change:
+        answer = self._writer.submit(run)
+        answer.add_done_callback(self._tell)  # on the writer's thread, also if the caller left
+        return (await asyncio.wrap_future(answer)).change
+
+    def _tell(self, answer: Future[Done]) -> None:
+        if answer.cancelled() or answer.exception() is not None:
+            return
+        done = answer.result()
+        if done.incarnation:
+            self._feed.tell(Hint(done.incarnation, done.change.revision))
+
     async def _write(self, run: Callable[[Connection], T]) -> T:
         return await asyncio.wrap_future(self._writer.submit(run))
 
@@ -169,12 +195,13 @@ class SqlStore:
         return await asyncio.wrap_future(self._readers.submit(run))
 
 
-def _upgraded(database: Database) -> str:
-    """Brings the schema up to date; returns the store's epoch."""
+def _upgrade(database: Database) -> None:
     try:
-        _upgrade(database)
+        with database.write_engine.begin() as connection:
+            database.before_upgrade(connection)
+            _migrate(connection)
         with database.read_engine.begin() as connection:
-            return sql_queries.epoch(connection)
+            sql_queries.epoch(connection)
     except DBAPIError as error:
         raise StoreUnavailableError(
             f"EXEMPLAR_STORE_URL: {database.name}: cannot open the store: {error.orig}: "
@@ -182,15 +209,13 @@ def _upgraded(database: Database) -> str:
         ) from error
 
 
-def _upgrade(database: Database) -> None:
+def _migrate(connection: Connection) -> None:
     config = Config()
     config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
-    with database.write_engine.begin() as connection:
-        database.before_upgrade(connection)
-        config.attributes["connection"] = connection
-        try:
-            command.upgrade(config, "head")
-        except CommandError as error:
-            raise ConfigurationError(
-                f"EXEMPLAR_STORE_URL: the store's schema is newer than this server: {error}"
-            ) from error
+    config.attributes["connection"] = connection
+    try:
+        command.upgrade(config, "head")
+    except CommandError as error:
+        raise ConfigurationError(
+            f"EXEMPLAR_STORE_URL: the store's schema is newer than this server: {error}"
+        ) from error

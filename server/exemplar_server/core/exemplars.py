@@ -110,6 +110,14 @@ class Change:
 
 
 @dataclass(frozen=True)
+class Hint:
+    """Somebody committed `revision` of a support set, or ended it there."""
+
+    incarnation: str
+    revision: int
+
+
+@dataclass(frozen=True)
 class RequestKey:
     """Makes a retry harmless: the same key and digest get the first answer again.
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Sequence
+    from collections.abc import AsyncGenerator, Collection, Sequence
 
     import numpy as np
     from numpy.typing import NDArray
@@ -14,6 +14,7 @@ if TYPE_CHECKING:
         Change,
         Delta,
         Exemplar,
+        Hint,
         ItemResult,
         Listing,
         NewExemplar,
@@ -150,6 +151,27 @@ class Store(Protocol):
 
     async def images(self, incarnation: str, exemplar_ids: Sequence[str]) -> dict[str, bytes]:
         """The kept images, by exemplar id."""
+        ...
+
+    async def epoch(self) -> str:
+        """Another one than before: a backup was restored, and revisions may have gone back."""
+        ...
+
+    async def revisions(self, incarnations: Collection[str]) -> dict[str, int]:
+        """The current revision of each that is still there, of one moment.
+
+        An incarnation that is missing is over, whatever now has its name. Asking for what is
+        cached again and again is what keeps replicas up to date; hints only make it sooner.
+        """
+        ...
+
+    def hints(self) -> AsyncGenerator[Hint | None]:
+        """What was changed by anyone, this server included, soon after; None: anything may be.
+
+        None comes first, and each time that hints may have been lost. Hints come in any order,
+        more than once, and late; some never come. Ends at once where no other server can change
+        the store. Closing the iterator ends it.
+        """
         ...
 
 

@@ -9,7 +9,7 @@ from exemplar.v1 import admin_pb2_grpc as rpc
 from exemplar_server.edge import answers
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Awaitable, Callable, Sequence
 
     from exemplar_server.core.embedder import Backbone
     from exemplar_server.core.limits import Limits
@@ -18,12 +18,16 @@ if TYPE_CHECKING:
 
 class ServerServicer(rpc.ServerServiceServicer):
     def __init__(
-        self, version: str, limits: Limits, backbones: Sequence[Backbone], store_epoch: str
+        self,
+        version: str,
+        limits: Limits,
+        backbones: Sequence[Backbone],
+        epoch: Callable[[], Awaitable[str]],
     ) -> None:
         self._version = version
         self._limits = limits
         self._backbones = backbones
-        self._store_epoch = store_epoch
+        self._epoch = epoch
 
     async def GetServerInfo(  # type: ignore[override]
         self, _request: pb.GetServerInfoRequest, call: Call
@@ -34,5 +38,5 @@ class ServerServicer(rpc.ServerServiceServicer):
             backbones=[answers.backbone(backbone) for backbone in self._backbones],
             execution_provider=self._backbones[0].execution_provider,
             tenant=call.tenant,
-            store_epoch=self._store_epoch,
+            store_epoch=await self._epoch(),
         )
