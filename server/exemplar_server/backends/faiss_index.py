@@ -11,6 +11,10 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 BLAS_QUERIES = 4
+# Rows that fit into the processor's caches are compared a tenth faster where they begin on a cache
+# line; of more, memory sets the pace, and aligning would copy them.
+CACHE_LINE = 64
+ALIGNED_BYTES = 2**24
 # Lists an index, as a multiple of the root of its rows, and rows that each list is trained on: four
 # times as many of either find no more on clustered rows, and train four times as long.
 LISTS_A_ROOT = 2
@@ -21,13 +25,15 @@ TRAINED_TIMES = 10
 class FlatIndex:
     """Rows that never change, compared by inner product: cosine, as they have unit length.
 
-    Rows that nobody may write to are kept as they are, others are copied.
+    Many rows that nobody may write to are kept as they are, others are copied.
     """
 
     def __init__(self, embeddings_ND: NDArray[np.float32]) -> None:
         is_ours = not embeddings_ND.flags.writeable and embeddings_ND.base is None
         rows_ND = np.require(embeddings_ND, np.float32, "C")
-        if rows_ND is embeddings_ND and not is_ours:
+        if rows_ND.nbytes <= ALIGNED_BYTES:
+            rows_ND = _aligned(rows_ND)
+        elif rows_ND is embeddings_ND and not is_ours:
             rows_ND = rows_ND.copy()
         rows_ND.flags.writeable = False
         self._embeddings_ND = rows_ND
@@ -67,6 +73,17 @@ class FlatIndex:
         if queries > 1 or similarities_QK.item(0) > 1.0 or similarities_QK.item(k - 1) < -1.0:
             np.clip(similarities_QK, -1.0, 1.0, out=similarities_QK)
         return similarities_QK, rows_QK
+
+
+def _aligned(rows_ND: NDArray[np.float32]) -> NDArray[np.float32]:
+    """A copy that begins on a cache line."""
+    room = np.empty(rows_ND.nbytes + CACHE_LINE, np.uint8)
+    start = -room.ctypes.data % CACHE_LINE
+    copy_ND: NDArray[np.float32] = (
+        room[start : start + rows_ND.nbytes].view(np.float32).reshape(rows_ND.shape)
+    )
+    copy_ND[:] = rows_ND
+    return copy_ND
 
 
 class IvfIndex:
