@@ -8,6 +8,7 @@ import io
 from pathlib import Path
 
 import numpy as np
+from embed import labelled_photos
 from PIL import Image, ImageEnhance
 from reports import add_out, tell
 
@@ -68,27 +69,35 @@ def recall(embeddings_ND, copies_MD):
     return found / len(copies_MD)
 
 
-def report(asked):
+def images(asked):
+    if asked.data == "photos":
+        files = labelled_photos()
+        return ImageSet("photos", files, np.zeros(len(files), np.int64), ("photo",))
     parts = [asked.part] if asked.part else None
-    images = images_of(asked.data, DEFAULT_ROOT.expanduser(), parts)
-    images = images.of(np.random.default_rng(0).permutation(len(images))[: asked.count])
+    found = images_of(asked.data, DEFAULT_ROOT.expanduser(), parts)
+    return found.of(np.random.default_rng(0).permutation(len(found))[: asked.count])
+
+
+def report(asked):
+    originals = images(asked)
+    count = min(asked.copies, len(originals))
     artifact = load_artifact(asked.backbone)
-    embeddings_ND = by_artifact(artifact, images, asked.data)
+    embeddings_ND = by_artifact(artifact, originals, asked.data)
     rows = [
-        f"{asked.data}, {len(images):,} images: {len(pairs_of(embeddings_ND))} pairs as they are"
+        f"{asked.data}, {len(originals):,} images: {len(pairs_of(embeddings_ND))} pairs as they are"
     ]
     for kind in COPIES:
-        files = [copied(images.files[row], kind) for row in range(asked.copies)]
+        files = [copied(originals.files[row], kind) for row in range(count)]
         copies = ImageSet(kind, files, np.zeros(len(files), np.int64), ("copy",))
         share = recall(embeddings_ND, by_artifact(artifact, copies, kind))
-        rows.append(f"{kind}: {100 * share:.0f} % of {asked.copies} copies found")
+        rows.append(f"{kind}: {100 * share:.0f} % of {count} copies found")
     return "\n".join(rows)
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--backbone", type=Path, default=Path("build/backbones/lite0/1"))
-    parser.add_argument("--data", default="cifar10")
+    parser.add_argument("--data", default="photos", help="a fetched set; photos: foolbox's")
     parser.add_argument("--part", default="")
     parser.add_argument("--count", type=int, default=1000)
     parser.add_argument("--copies", type=int, default=100)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from exemplar_server.backends.faiss_index import FlatIndex
-from exemplar_server.core import heads, nearest
+from exemplar_server.core import evaluation, heads, nearest
 from exemplar_server.core.evaluation import Confusion, evaluate
 from exemplar_server.core.exemplars import Delta
 from exemplar_server.core.intervals import accuracy
@@ -76,6 +76,13 @@ def test_duplicates_across_labels_are_named_first():
         ("a", "a"),
     ]
     assert found.duplicates[0].similarity == pytest.approx(1, abs=1e-6)
+
+
+def test_duplicates_are_not_looked_for_where_comparing_all_would_take_too_long(monkeypatch):
+    snapshot = snapshot_of("aaa", np.repeat(held("a"), 3, axis=0))
+    assert len(evaluate(snapshot, *ASKED).duplicates) == 3
+    monkeypatch.setattr(evaluation, "MOST_COMPARED", 2)
+    assert evaluate(snapshot, *ASKED).duplicates == []
 
 
 def test_confusions_name_the_surest_first():

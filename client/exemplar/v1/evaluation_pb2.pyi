@@ -126,7 +126,8 @@ class EvaluateSupportSetResponse(_message.Message):
         """Pairs of exemplars that are nearly the same image: those of two labels first, as one of the two is wrong,
         and of these and of the others the closest first. Each pair once. Their similarity is 0.998 and more, or 0.9
         and more and far above what else is around: 1 - similarity is at most 0.3 of the two's distances to their
-        fifth nearest (geometric mean). Pairs are looked for among each exemplar's five nearest.
+        fifth nearest (geometric mean). Pairs are looked for among each exemplar's five nearest, in support sets of
+        up to 20,000 exemplars.
         """
 
     @_builtins.property
