@@ -14,7 +14,7 @@ def advised(right, count, overall=0.9, mistaken=None):
 
 def test_one_exemplar_cannot_be_evaluated():
     found = advice(1, None, None, 0.9)
-    assert found == Advice(9, "It has one exemplar: left out, none is left to answer it.")
+    assert found == Advice(9, "It has one exemplar, so its recall cannot be told.")
 
 
 def test_fewer_than_ten_are_too_few_for_ridge():
@@ -26,9 +26,13 @@ def test_a_recall_below_the_sets_accuracy_asks_for_as_many_again_and_names_the_o
     found = advised(10, 40, mistaken=Mistaken("cat", 20))
     assert found.exemplars_needed == 40
     assert found.words == (
-        "Only 25 % of its exemplars are answered right, 90 % of all are. Most often it is taken "
-        "for 'cat' (20): add exemplars of both that show the difference."
+        "Only 25 % of its exemplars are answered right, 90 % of all are. 20 are taken for 'cat': "
+        "add exemplars of both that show the difference."
     )
+
+
+def test_a_single_mistake_names_no_other_label():
+    assert "cat" not in advised(10, 40, mistaken=Mistaken("cat", 1)).words
 
 
 def test_a_recall_that_so_few_exemplars_leave_open_asks_for_what_would_tell_it():

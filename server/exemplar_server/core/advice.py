@@ -56,7 +56,7 @@ def advice(
 def _few(exemplar_count: int) -> Advice:
     words = f"It has fewer than {RIDGE_EXEMPLARS} exemplars, too few for head RIDGE."
     if exemplar_count == 1:
-        words = "It has one exemplar: left out, none is left to answer it."
+        words = "It has one exemplar, so its recall cannot be told."
     return Advice(RIDGE_EXEMPLARS - exemplar_count, words)
 
 
@@ -80,11 +80,12 @@ def _vague(recall: Accuracy, mistaken: Mistaken | None) -> list[Advice]:
 
 
 def _confused(mistaken: Mistaken | None) -> str:
-    if mistaken is None:
+    """A single mistake says nothing of the other label."""
+    if mistaken is None or mistaken.exemplar_count == 1:
         return ""
     return (
-        f" Most often it is taken for {mistaken.answer!r} ({mistaken.exemplar_count}): add "
-        "exemplars of both that show the difference."
+        f" {mistaken.exemplar_count} are taken for {mistaken.answer!r}: add exemplars of both that "
+        "show the difference."
     )
 
 
