@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 DEBIAN = Path("/usr/lib/postgresql")
 PATIENCE_SECONDS = 60
 # What was committed need not outlive the machine here; tests of durability say otherwise.
-FORGETFUL = {"fsync": "off", "synchronous_commit": "on", "full_page_writes": "off"}
+FORGETFUL = {"fsync": "off", "full_page_writes": "off", "deadlock_timeout": "50ms"}
 # Superuser "postgres", and whoever is on this machine is let in.
 INITDB = ("-U", "postgres", "-A", "trust", "--no-sync")
 # The language's order of names is not the code points' order: what tests must not depend on.

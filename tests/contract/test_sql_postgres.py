@@ -1,0 +1,271 @@
+"""What the store promises on PostgreSQL: replicas that race, a database that goes away."""
+
+import asyncio
+from concurrent.futures import ThreadPoolExecutor
+from itertools import pairwise
+
+import pytest
+from sqlalchemy import text
+
+from exemplar_server.backends.sql_store import SqlStore
+from exemplar_server.errors import (
+    AlreadyExistsError,
+    NotFoundError,
+    RevisionMismatchError,
+    StoreUnavailableError,
+)
+from fakes import retried
+from store_calls import Calls
+
+REPLICAS = 3
+DIES_IN_COMMIT = """
+CREATE FUNCTION die() RETURNS trigger LANGUAGE plpgsql AS
+  'BEGIN PERFORM pg_terminate_backend(pg_backend_pid()); PERFORM pg_sleep(60); END';
+CREATE CONSTRAINT TRIGGER dies AFTER INSERT ON exemplar
+  DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION die();
+"""
+
+
+@pytest.fixture
+def stores(postgres_url):
+    """Stores of several servers over one database."""
+    opened = [SqlStore(postgres_url) for _ in range(REPLICAS)]
+    yield opened
+    for store in opened:
+        store.close()
+
+
+@pytest.fixture
+def replicas(stores):
+    return [Calls(store) for store in stores]
+
+
+@pytest.fixture
+def calls(replicas):
+    return replicas[0]
+
+
+async def written(store, sql):
+    return await store._write(lambda c: c.execute(text(sql)).scalar())  # noqa: SLF001 - the claim is about it
+
+
+async def read(store, sql):
+    return await store._read(lambda c: c.execute(text(sql)).scalar())  # noqa: SLF001 - as above
+
+
+def administer(postgres, sql):
+    with postgres.connect("used_by_all") as connection:
+        connection.execute(sql)
+
+
+async def at_once(calling):
+    return await asyncio.gather(*calling, return_exceptions=True)
+
+
+# Sessions
+
+
+async def test_writers_see_what_was_committed_last_and_readers_one_moment(stores):
+    show = "SHOW transaction_isolation"
+    levels = await written(stores[0], show), await read(stores[0], show)
+    assert levels == ("read committed", "repeatable read")
+
+
+async def test_a_reader_cannot_write(stores):
+    assert await read(stores[0], "SHOW transaction_read_only") == "on"
+
+
+async def test_a_commit_is_on_disk_whatever_the_databases_default(postgres, postgres_url):
+    administer(postgres, "ALTER DATABASE used_by_all SET synchronous_commit = off")
+    store = SqlStore(postgres_url)
+    assert await written(store, "SHOW synchronous_commit") == "on"
+    store.close()
+    administer(postgres, "ALTER DATABASE used_by_all RESET synchronous_commit")
+
+
+async def test_who_stands_still_loses_its_locks_before_others_give_up_waiting(stores):
+    seconds = "SELECT extract(epoch FROM current_setting('{}')::interval)"
+    idle = await written(stores[0], seconds.format("idle_in_transaction_session_timeout"))
+    waiting = await written(stores[0], seconds.format("lock_timeout"))
+    assert 0 < idle < waiting
+
+
+async def test_the_url_may_say_otherwise(postgres_url):
+    store = SqlStore(f"{postgres_url}?application_name=mine&options=-c%20lock_timeout%3D1s")
+    assert await written(store, "SHOW lock_timeout") == "1s"
+    assert await written(store, "SHOW application_name") == "mine"
+    store.close()
+
+
+async def test_what_callers_are_told_of_an_error_names_nothing_of_the_database(stores):
+    with pytest.raises(StoreUnavailableError, match=r"refuses to write: UndefinedTable$"):
+        await written(stores[0], "INSERT INTO nowhere VALUES (1)")
+
+
+def test_servers_that_start_together_make_one_store(postgres_url):
+    with ThreadPoolExecutor(4) as threads:
+        stores = list(threads.map(SqlStore, [postgres_url] * 4))
+    epochs = {asyncio.run(store.epoch()) for store in stores}
+    for store in stores:
+        store.close()
+    assert len(epochs) == 1
+
+
+# Races between replicas
+
+
+async def test_one_request_at_several_replicas_at_once_is_one_change(replicas):
+    target = await replicas[0].create()
+    for number in range(10):
+        key = retried()
+        changes = await at_once(calls.add(target, str(number), key=key) for calls in replicas)
+        assert [change.revision for change in changes] == [number + 2] * REPLICAS
+        assert [change.items[0].exemplar_id for change in changes] == [str(number)] * REPLICAS
+    assert (await replicas[0].get()).revision == 11
+
+
+async def test_one_creation_at_several_replicas_at_once_is_one_support_set(replicas):
+    for name in map(str, range(5)):
+        key = retried("CreateSupportSet")
+        created = await at_once(calls.create(name, key=key) for calls in replicas)
+        assert created == [created[0]] * REPLICAS
+
+
+async def test_one_removal_or_deletion_at_several_replicas_at_once_is_one(replicas):
+    for _ in range(5):
+        await replicas[0].add(await replicas[0].create(), "a")
+        keys = retried("RemoveExemplars"), retried("DeleteSupportSet")
+        removed = await at_once(c.remove("set", "a", key=keys[0]) for c in replicas)
+        deleted = await at_once(c.delete(key=keys[1]) for c in replicas)
+        assert removed == [removed[0]] * REPLICAS
+        assert deleted == [deleted[0]] * REPLICAS
+
+
+async def test_a_name_is_given_once(replicas):
+    for name in map(str, range(5)):
+        created = await at_once(calls.create(name) for calls in replicas)
+        refused = [c for c in created if isinstance(c, AlreadyExistsError)]
+        assert len(refused) == REPLICAS - 1
+
+
+async def test_a_support_set_ends_once(replicas):
+    await replicas[0].create()
+    ended = await at_once(calls.delete() for calls in replicas)
+    assert sum(isinstance(outcome, NotFoundError) for outcome in ended) == REPLICAS - 1
+
+
+async def test_an_expected_revision_lets_one_change_through(replicas):
+    target = await replicas[0].create()
+    for revision in range(1, 6):
+        changes = await at_once(
+            calls.add(target, f"{revision}-{number}", expected_revision=revision)
+            for number, calls in enumerate(replicas)
+        )
+        refused = [c for c in changes if isinstance(c, RevisionMismatchError)]
+        assert len(refused) == REPLICAS - 1
+
+
+async def test_revisions_under_a_name_only_rise(replicas):
+    async def begun_and_ended(calls):
+        """The revisions of a support set that lived between others of its name."""
+        try:
+            target = await calls.create()
+            added = await calls.add(target, "a")
+            return [target.revision, added.revision, (await calls.delete()).revision]
+        except (AlreadyExistsError, NotFoundError):
+            return []
+
+    lives = []
+    for _ in range(8):
+        lives += [life for life in await at_once(map(begun_and_ended, replicas)) if life]
+    assert len(lives) >= 8
+    assert all(ended[-1] < begun[0] for ended, begun in pairwise(sorted(lives)))
+
+
+async def test_replicas_that_change_many_support_sets_at_once_all_get_through(replicas):
+    names = ["one", "two", "three"]
+    targets = [await replicas[0].create(name) for name in names]
+    changes = await at_once(
+        calls.add(target, f"{replica}-{number}", key=retried())
+        for number in range(8)
+        for replica, calls in enumerate(replicas)
+        for target in targets
+    )
+    assert [change for change in changes if isinstance(change, Exception)] == []
+    assert {(await replicas[0].get(name)).revision for name in names} == {1 + 8 * REPLICAS}
+
+
+async def test_deadlocks_are_tried_again(stores, postgres):
+    administer(postgres, "CREATE TABLE number AS SELECT * FROM generate_series(1, 2) n")
+    meeting, tries = asyncio.Barrier(2), []
+    loop = asyncio.get_running_loop()
+
+    def locking(first, second):
+        def run(connection):
+            tries.append(first)
+            lock = text("SELECT n FROM number WHERE n = :n FOR UPDATE")
+            connection.execute(lock, {"n": first})
+            if len(tries) <= 2:  # both hold one of the two before either asks for the other
+                asyncio.run_coroutine_threadsafe(meeting.wait(), loop).result(30)
+            return connection.execute(lock, {"n": second}).scalar()
+
+        return run
+
+    locked = stores[0]._write(locking(1, 2)), stores[1]._write(locking(2, 1))  # noqa: SLF001 - the claim is about it
+    assert await asyncio.gather(*locked) == [2, 1]
+    assert len(tries) == 3
+
+
+# A connection, or the whole database, that goes away
+
+
+async def test_a_change_that_lost_its_connection_before_the_commit_is_made_once(calls):
+    tries = []
+
+    def run(connection):
+        tries.append(1)
+        connection.execute(text("CREATE TABLE made AS SELECT 1"))
+        if len(tries) == 1:
+            connection.execute(text("SELECT pg_terminate_backend(pg_backend_pid())"))
+        return "made"
+
+    assert await calls.store._write(run) == "made"  # noqa: SLF001 - the claim is about it
+    assert len(tries) == 2
+
+
+async def test_a_commit_without_an_answer_is_never_a_success_and_its_retry_finds_out(
+    calls, postgres
+):
+    target, key = await calls.create(), retried()
+    administer(postgres, DIES_IN_COMMIT)
+    with pytest.raises(StoreUnavailableError, match=r"may be made or not; .* same request_id"):
+        await calls.add(target, "a", key=key)
+    administer(postgres, "DROP TRIGGER dies ON exemplar")
+    assert (await calls.add(target, "a", key=key)).revision == 2
+
+
+async def test_lost_connections_cost_no_call(calls, postgres):
+    await calls.create()
+    administer(
+        postgres,
+        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+        " WHERE datname = 'used_by_all' AND pid <> pg_backend_pid()",
+    )
+    found = await asyncio.gather(*(calls.get() for _ in range(8)))
+    assert {target.revision for target in found} == {1}
+    assert (await calls.add(found[0], "a")).revision == 2
+
+
+async def test_while_the_database_is_gone_calls_say_so_and_then_go_on(calls, postgres):
+    target = await calls.create()
+    await calls.add(target, "a")
+    postgres.kill()
+    try:
+        with pytest.raises(StoreUnavailableError, match=r"cannot be read: OperationalError$"):
+            await calls.get()
+        with pytest.raises(StoreUnavailableError, match=r"refuses to write: OperationalError$"):
+            await calls.add(target, "b")
+    finally:
+        postgres.start()
+    assert (await calls.add(target, "b")).revision == 3
+    assert await calls.ids() == ["a", "b"]
