@@ -14,16 +14,21 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
 # Longer than anything a test waits for, on a busy machine.
 PATIENCE_SECONDS = 60
 
 
 class Server:
-    """`exemplar-server serve` and the events that it logs. Whoever starts it ends it."""
+    """`exemplar-server serve` and the events that it logs. Whoever starts it ends it.
 
-    def __init__(self, backbone: Path, store: Path, **settings: str) -> None:
+    `under` is a program that runs it as the same process.
+    """
+
+    def __init__(
+        self, backbone: Path, store: Path, *, under: Sequence[str | Path] = (), **settings: str
+    ) -> None:
         environment = os.environ | {
             "EXEMPLAR_LISTEN": "127.0.0.1:0",
             "EXEMPLAR_METRICS_LISTEN": "127.0.0.1:0",
@@ -31,7 +36,7 @@ class Server:
             "EXEMPLAR_STORE_URL": f"sqlite:///{store}",
             **settings,
         }
-        command = [Path(sys.executable).with_name("exemplar-server"), "serve"]
+        command = [*under, Path(sys.executable).with_name("exemplar-server"), "serve"]
         self.process = subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True)
         self._events: queue.SimpleQueue[dict[str, Any] | None] = queue.SimpleQueue()
         # Reads to the end, or the pipe fills and the server's log blocks it.
