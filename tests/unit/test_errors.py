@@ -108,9 +108,10 @@ def test_an_overloaded_server_says_when_to_try_again():
     assert trailer(error, "grpc-retry-pushback-ms") == "1500"
 
 
-def test_a_store_that_refuses_is_not_tried_again_at_once():
-    error = made(errors.StoreUnavailableError)
-    assert trailer(error, "grpc-retry-pushback-ms") == "-1"
+@pytest.mark.parametrize("kind", [errors.StoreUnavailableError, errors.QuotaExceededError])
+def test_a_store_that_refuses_is_not_tried_again_at_once(kind):
+    assert trailer(made(kind), "grpc-retry-pushback-ms") == "-1"
+    assert len(details(made(kind)).details) == 1  # no RetryInfo
 
 
 @pytest.mark.parametrize("kind", [errors.NotFoundError, errors.NotServingError, InternalError])
