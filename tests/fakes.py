@@ -101,6 +101,11 @@ class FakeManifest:
     name: str = "tiny"
     fingerprint: str = FINGERPRINT
     dim: int = DIM
+    version: str = "1"
+
+    @property
+    def label(self):
+        return f"{self.name}@{self.version}"
 
 
 @dataclass

@@ -61,16 +61,16 @@ def model(offset: float = 127.75) -> onnx.ModelProto:
     return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 20)], ir_version=10)
 
 
-def write(root: Path, name: str = "tiny", offset: float = 127.75) -> Path:
-    """Writes the artifact under `root` as name/1 and returns its directory."""
-    directory = root / name / "1"
+def write(root: Path, name: str = "tiny", offset: float = 127.75, version: str = "1") -> Path:
+    """Writes the artifact under `root` as name/version and returns its directory."""
+    directory = root / name / version
     directory.mkdir(parents=True)
     onnx.save_model(model(offset), directory / artifact.MODEL_FILE)
     sha256 = artifact.sha256_of(directory / artifact.MODEL_FILE)
     preprocessing_id = images.preprocessing_id(INPUT_SIZE)
     manifest = Manifest(
         name=name,
-        version="1",
+        version=version,
         fingerprint=artifact.fingerprint_of(sha256, preprocessing_id),
         dim=DIM,
         input_size=INPUT_SIZE,

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import signal
 import ssl
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -25,16 +24,14 @@ from exemplar.v1 import (
     map_pb2_grpc,
     support_set_pb2_grpc,
 )
-from exemplar_server.backends import images, onnx_backbone
+from exemplar_server.backbones import serve_backbones
+from exemplar_server.backends import images
 from exemplar_server.backends.faiss_index import FlatIndex, IvfIndex
 from exemplar_server.backends.sql_store import SqlStore
 from exemplar_server.backends.tsne import TsneProcesses
 from exemplar_server.core import heap
 from exemplar_server.core.admission import Admission
-from exemplar_server.core.artifact import find_artifact
-from exemplar_server.core.embedder import Embedder
 from exemplar_server.core.maps import Maps
-from exemplar_server.core.scheduler import MicroBatcher
 from exemplar_server.core.snapshot_cache import SnapshotCache
 from exemplar_server.core.support_sets import SupportSets
 from exemplar_server.core.thumbnails import Thumbnails
@@ -51,8 +48,10 @@ from exemplar_server.errors import ConfigurationError
 from exemplar_server.settings import Settings, host_and_port
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable
+    from collections.abc import AsyncIterator, Callable, Sequence
     from pathlib import Path
+
+    from exemplar_server.backbones import Served
 
 log = structlog.get_logger()
 
@@ -77,8 +76,7 @@ class Service:
 
     support_sets: SupportSets
     maps: Maps
-    embedder: Embedder
-    batcher: MicroBatcher
+    backbones: Sequence[Served]
     store: SqlStore
     metrics: Metrics
 
@@ -124,36 +122,16 @@ async def running(settings: Settings) -> AsyncIterator[dict[str, str]]:
 
 
 async def _build(settings: Settings, stack: AsyncExitStack) -> Service:
-    artifact = find_artifact(settings.backbone_dir, settings.backbone)
-    cores = settings.cores or onnx_backbone.available_cores()
-    loaded = await asyncio.to_thread(onnx_backbone.load_backbone, artifact, settings.device, cores)
-    log.info(
-        "backbone_ready",
-        name=artifact.manifest.name,
-        fingerprint=artifact.manifest.fingerprint,
-        execution_provider=loaded.backbone.execution_provider,
-        sessions=len(loaded.sessions),
-        micro_batch=loaded.micro_batch,
-    )
     metrics = Metrics()
-    limits = images.ImageLimits(settings.image_bytes, settings.image_pixels)
-    decode_threads = stack.enter_context(ThreadPoolExecutor(cores, thread_name_prefix="decode"))
-    batcher = MicroBatcher(
-        loaded.sessions,
-        partial(images.decode, input_size=artifact.manifest.input_size, limits=limits),
-        loaded.micro_batch,
-        metrics.micro_batch_images.observe,
-        decode_threads.map if len(loaded.sessions) < cores else map,
-    )
-    stack.push_async_callback(batcher.stop)
     admission = Admission(settings.queue_images, settings.queue_bytes)
-    embedder = Embedder(loaded.backbone, batcher, admission)
+    served = await serve_backbones(settings, metrics, admission, stack)
     store = SqlStore(settings.store_url, settings.quotas())
     stack.callback(store.close)
     cache = SnapshotCache(store, FlatIndex, IvfIndex, settings.index_bytes, heap.give_back)
     stack.push_async_callback(cache.close)
+    limits = images.ImageLimits(settings.image_bytes, settings.image_pixels)
     thumbnails = Thumbnails(store, partial(images.thumbnail, limits=limits))
-    support_sets = SupportSets(store, cache, [embedder], thumbnails)
+    support_sets = SupportSets(store, cache, [one.embedder for one in served], thumbnails)
     map_maker = TsneProcesses(settings.map_workers, metrics.map_seconds.observe)
     maps = Maps(map_maker, thumbnails, settings.map_points)
     metrics.watch("exemplar_maps_running", "Jobs that hold a worker.", lambda: map_maker.running)
@@ -161,10 +139,10 @@ async def _build(settings: Settings, stack: AsyncExitStack) -> Service:
     metrics.watch(
         "exemplar_admitted_images", "Images between arrival and answer.", lambda: admission.images
     )
-    metrics.watch(
+    metrics.watch_backbones(
         "exemplar_queue_images",
         "Images that wait for a session.",
-        lambda: batcher.queue_length,
+        {one.label: one.waiting for one in served},
     )
     metrics.watch(
         "exemplar_index_bytes", "Bytes of support sets held for search.", lambda: cache.size_bytes
@@ -182,7 +160,7 @@ async def _build(settings: Settings, stack: AsyncExitStack) -> Service:
         "Support sets that cannot be searched: the store has not what was written.",
         lambda: cache.corrupt_count,
     )
-    return Service(support_sets, maps, embedder, batcher, store, metrics)
+    return Service(support_sets, maps, served, store, metrics)
 
 
 def _credentials(settings: Settings) -> Credentials:
@@ -209,7 +187,7 @@ def _register(
     healthy: health.aio.HealthServicer,
 ) -> None:
     limits = settings.limits()
-    backbones = [service.embedder.backbone]
+    backbones = [one.embedder.backbone for one in service.backbones]
     sets, metrics = service.support_sets, service.metrics
     admin_pb2_grpc.add_ServerServiceServicer_to_server(
         ServerServicer(version("exemplar"), limits, backbones, service.store.epoch), server
@@ -273,20 +251,23 @@ def _expose(
 ) -> str:
     """Starts the metrics port; returns its address."""
     address = host_and_port(settings.metrics_listen)
-    manifest = service.embedder.backbone.manifest
-    provider = service.embedder.backbone.execution_provider
-    service.metrics.info.labels(
-        version("exemplar"), manifest.name, manifest.fingerprint, provider
-    ).set(1)
+    for backbone in (one.embedder.backbone for one in service.backbones):
+        name, fingerprint = backbone.manifest.name, backbone.manifest.fingerprint
+        facts = version("exemplar"), name, fingerprint, backbone.execution_provider
+        service.metrics.info.labels(*facts).set(1)
     service.metrics.watch(
         "exemplar_calls_in_flight", "Calls being worked on.", lambda: interceptor.in_flight
     )
+
+    def is_alive() -> bool:
+        return all(one.batcher.is_alive for one in service.backbones)
+
     try:
         exposed = MetricsServer(
             address,
             service.metrics,
-            is_live=lambda: service.batcher.is_alive,
-            is_ready=lambda: is_serving() and service.batcher.is_alive,
+            is_live=is_alive,
+            is_ready=lambda: is_serving() and is_alive(),
         )
     except OSError as error:
         raise ConfigurationError(

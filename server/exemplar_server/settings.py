@@ -44,7 +44,8 @@ class Settings(BaseModel):
     listen: Address = "127.0.0.1:50051"
     metrics_listen: Address = "127.0.0.1:9464"
 
-    # What: a folder of backbones (name/version/manifest.json) or one of them; which of several.
+    # What: a folder of backbones (name/version/manifest.json) or one of them; which of several:
+    # name (the newest version) or name@version, by commas, the default for new support sets first.
     backbone_dir: Path = Path("build/backbones")
     backbone: str = ""
     device: Literal["auto", "cpu", "cuda"] = "auto"

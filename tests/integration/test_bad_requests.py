@@ -140,12 +140,12 @@ REFUSED = {
     "an unknown backbone to embed with": (
         embedding.EmbedRequest(images=IMAGES, backbone="nope"),
         NOT_FOUND,
-        "backbone: expected one of tiny, got 'nope'",
+        "backbone: expected one of tiny@1, got 'nope'",
     ),
     "an unknown backbone to create with": (
         sets.CreateSupportSetRequest(name="new", backbone="nope"),
         NOT_FOUND,
-        "backbone: expected one of tiny, got 'nope'",
+        "backbone: expected one of tiny@1, got 'nope'",
     ),
     "a duplicate name": (
         sets.CreateSupportSetRequest(name="set"),

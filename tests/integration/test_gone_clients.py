@@ -53,10 +53,10 @@ async def reaches(server, name, value):
 
 async def assert_nothing_is_left(server):
     """No call, no image and no work for them: most of the 64 images never reach the model."""
-    for name in ("calls_in_flight", "admitted_images", "queue_images"):
+    for name in ("calls_in_flight", "admitted_images", 'queue_images{backbone="tiny@1"}'):
         await reaches(server, f"exemplar_{name}", 0)
     assert await goes_on(server)
-    assert await metric(server, "exemplar_micro_batch_images_sum") < COUNT
+    assert await metric(server, 'exemplar_micro_batch_images_sum{backbone="tiny@1"}') < COUNT
 
 
 @each_long_request

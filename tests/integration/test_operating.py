@@ -159,12 +159,14 @@ async def test_metrics_tell_the_time_of_every_stage(server):
 async def test_metrics_tell_of_the_queue_the_micro_batches_and_the_index(server):
     await prepare(server)
     await ask(server, EMBED)
+    await ask(server, classify())
     seen = await metrics(server)
-    assert seen["exemplar_micro_batch_images_sum"] == 4
+    assert seen['exemplar_micro_batch_images_sum{backbone="tiny@1"}'] == 6
     assert seen['exemplar_item_errors_total{reason="UNDECODABLE_IMAGE"}'] == 1
     assert seen["exemplar_index_support_sets"] == 1
     assert seen["exemplar_index_bytes"] > 0
-    idle = ["exemplar_admitted_images", "exemplar_queue_images", "exemplar_calls_in_flight"]
+    queue = 'exemplar_queue_images{backbone="tiny@1"}'
+    idle = ["exemplar_admitted_images", queue, "exemplar_calls_in_flight"]
     assert [seen[name] for name in idle] == [0, 0, 0]
 
 

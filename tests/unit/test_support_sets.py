@@ -192,7 +192,7 @@ async def test_a_support_set_is_of_the_backbone_that_was_asked_for(service):
 
 
 async def test_an_unknown_backbone_is_refused_with_those_that_run(service):
-    with pytest.raises(NotFoundError, match="backbone: expected one of tiny, got 'huge'"):
+    with pytest.raises(NotFoundError, match="backbone: expected one of tiny@1, got 'huge'"):
         await service.create(backbone="huge")
 
 

@@ -52,6 +52,11 @@ class Manifest:
     accuracy: dict[str, float] = field(default_factory=dict)  # protocol -> share right, in [0, 1]
     format: int = FORMAT
 
+    @property
+    def label(self) -> str:
+        """Tells versions of one name apart, for people and settings."""
+        return f"{self.name}@{self.version}"
+
     def golden(self) -> NDArray[np.float32]:
         """The expected embeddings of `golden_images`, (3, D)."""
         rows = [np.frombuffer(base64.b64decode(row), "<f4") for row in self.golden_embeddings]
@@ -114,26 +119,54 @@ def write_manifest(directory: Path, manifest: Manifest) -> None:
     (directory / MANIFEST_FILE).write_text(text + "\n", encoding="utf-8")
 
 
+def find_artifacts(root: Path, names: str) -> list[Artifact]:
+    """The backbones that `names` lists, separated by commas, in their order; see find_artifact.
+
+    Raises:
+        ArtifactError: one is missing, or does not match its manifest.
+        ConfigurationError: one is not to be found, or two are the same.
+    """
+    wanted = [name.strip() for name in names.split(",")]
+    found = [find_artifact(root, name) for name in wanted]
+    first: dict[str, str] = {}
+    for name, artifact in zip(wanted, found, strict=True):
+        known = first.setdefault(artifact.manifest.fingerprint, name)
+        if known is not name:
+            raise ConfigurationError(
+                f"EXEMPLAR_BACKBONE: expected different backbones, got {known!r} and {name!r}, "
+                "which have one fingerprint"
+            )
+    return found
+
+
 def find_artifact(root: Path, name: str) -> Artifact:
-    """The newest version of the backbone `name` below `root` (root/name/version), or `root` itself.
+    """The backbone `name` below `root` (root/name/version), or `root` itself.
+
+    `name` alone is its newest version, `name@version` that one; empty is the only name there is.
 
     Raises:
         ArtifactError: there is none, or it does not match its manifest.
-        ConfigurationError: there are several names and none is chosen.
+        ConfigurationError: there are several names and none is chosen, or not this version.
     """
-    found = [root] if (root / MANIFEST_FILE).is_file() else _directories(root)
-    if not found:
+    directories = [root] if (root / MANIFEST_FILE).is_file() else _directories(root)
+    if not directories:
         raise ArtifactError(
             f"EXEMPLAR_BACKBONE_DIR: {root}: no backbone there: build one with "
             f"'exemplar-train export --backbone lite0 --out {root}'"
         )
-    names = sorted({directory.parent.name for directory in found})
-    chosen = [directory for directory in found if name in {"", directory.parent.name}]
+    names = sorted({directory.parent.name for directory in directories})
+    labels = {directory: _names_of(directory) for directory in directories}
+    chosen = [directory for directory in directories if name in {"", *labels[directory]}]
     if not chosen or (not name and len(names) > 1):
+        known = names if "@" not in name else sorted(versioned for _, versioned in labels.values())
         raise ConfigurationError(
-            f"EXEMPLAR_BACKBONE: expected one of {', '.join(names)}, got {name!r}"
+            f"EXEMPLAR_BACKBONE: expected one of {', '.join(known)}, got {name!r}"
         )
     return load_artifact(max(chosen, key=_version_order))
+
+
+def _names_of(directory: Path) -> tuple[str, str]:
+    return directory.parent.name, f"{directory.parent.name}@{directory.name}"
 
 
 def _directories(root: Path) -> list[Path]:

@@ -89,11 +89,11 @@ class SupportSets:
         self._changes: set[asyncio.Task[Change]] = set()  # the loop itself holds tasks weakly
 
     def embedder(self, backbone: str) -> Embedder:
-        """The embedder of a backbone by name; the default one for an empty name."""
+        """The first of the name, or the one of name@version; the default one for an empty name."""
         for embedder in self._embedders:
-            if backbone in {"", embedder.backbone.manifest.name}:
+            if backbone in {"", embedder.backbone.manifest.name, embedder.backbone.manifest.label}:
                 return embedder
-        running = ", ".join(e.backbone.manifest.name for e in self._embedders)
+        running = ", ".join(e.backbone.manifest.label for e in self._embedders)
         raise NotFoundError(f"backbone: expected one of {running}, got {backbone!r}")
 
     async def create(
@@ -285,7 +285,7 @@ class SupportSets:
             if embedder.backbone.manifest.fingerprint == support_set.fingerprint:
                 return embedder
         running = ", ".join(
-            f"{e.backbone.manifest.name} (fingerprint {e.backbone.manifest.fingerprint[:12]})"
+            f"{e.backbone.manifest.label} (fingerprint {e.backbone.manifest.fingerprint[:12]})"
             for e in self._embedders
         )
         raise FingerprintMismatchError(

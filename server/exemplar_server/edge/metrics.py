@@ -1,6 +1,6 @@
 """Prometheus metrics, and the plain HTTP port that shows them with /livez and /readyz.
 
-Labels are methods, codes and stages: never a tenant, whose number has no bound.
+Labels are methods, codes, stages and backbones: never a tenant, whose number has no bound.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, make_wsgi_app
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Mapping
 
     from exemplar_server.core.embedder import Timings
 
@@ -54,6 +54,7 @@ class Metrics:
         self.micro_batch_images = Histogram(
             "exemplar_micro_batch_images",
             "Images a model run.",
+            ["backbone"],
             buckets=BATCHES,
             registry=self.registry,
         )
@@ -84,6 +85,14 @@ class Metrics:
     def watch(self, name: str, help_text: str, read: Callable[[], float]) -> None:
         """A gauge that is read when it is scraped."""
         Gauge(name, help_text, registry=self.registry).set_function(read)
+
+    def watch_backbones(
+        self, name: str, help_text: str, reads: Mapping[str, Callable[[], float]]
+    ) -> None:
+        """A gauge of each backbone, by its label, that is read when it is scraped."""
+        gauge = Gauge(name, help_text, ["backbone"], registry=self.registry)
+        for label, read in reads.items():
+            gauge.labels(label).set_function(read)
 
 
 class MetricsServer:

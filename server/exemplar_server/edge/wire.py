@@ -69,8 +69,10 @@ def name(field: str, value: str) -> str:
 
 
 def backbone(value: str) -> str:
-    """Empty for the default one."""
-    return name("backbone", value) if value else ""
+    """A name or name@version; empty for the default one."""
+    for part in value.split("@", 1) if value else ():
+        name("backbone", part)
+    return value
 
 
 def images(request: embedding.EmbedRequest, limits: Limits) -> Sequence[bytes]:
