@@ -20,6 +20,7 @@ from exemplar_server.core.approximation import DOWN_TO_EXEMPLARS
 from exemplar_server.core.familiarity import OpenSet
 from exemplar_server.core.leave_one_out import LeftOut
 from exemplar_server.core.merge import merge
+from exemplar_server.core.sampling import spread_over_labels
 from exemplar_server.core.segments import Segment, encoded, seal
 from exemplar_server.errors import TooFewExemplarsError
 
@@ -47,6 +48,8 @@ COMPUTED = ("prototypes", "prototype_products", "ridge", "is_live_N")
 BY_ROW = frozenset({"labels", "is_live_N"})
 # Calibrating on more exemplars takes longer and tells hardly more.
 MOST_CALIBRATED = 2000
+# Fitted in 2 seconds by one thread, and few support sets have more.
+MOST_FITTED = 20_000
 
 
 class Neighbor(NamedTuple):
@@ -141,7 +144,8 @@ class Snapshot:
     def ridge(self) -> Ridge:
         _, labels, embeddings_ND = self.live()
         names, codes_N = self.coded(labels)
-        return ridge.fit(embeddings_ND, codes_N, len(names))
+        rows = spread_over_labels(codes_N, MOST_FITTED)
+        return ridge.fit(embeddings_ND[rows], codes_N[rows], len(names))
 
     def calibration(self, head: str, k: int) -> Calibration:
         """Of `head`, or of the one that AUTO stands for; computed once.
