@@ -188,7 +188,7 @@ async def test_an_odd_label_is_a_label_like_others(server, label):
 
 BOTH = (
     "support set 'set' was made with backbone tiny (fingerprint {}), "
-    "this server runs other (fingerprint {})"
+    "this server runs other@1 (fingerprint {})"
 )
 
 

@@ -151,7 +151,7 @@ async def test_an_unknown_backbone_is_not_found(server):
     code, message = await refused(server, options(backbone="other"), part(item(0)))
     assert (code, message) == (
         grpc.StatusCode.NOT_FOUND,
-        "backbone: expected one of tiny, got 'other'",
+        "backbone: expected one of tiny@1, got 'other'",
     )
 
 
