@@ -21,6 +21,7 @@ from exemplar_server.core.exemplars import (
 )
 from exemplar_server.errors import (
     AlreadyExistsError,
+    FingerprintMismatchError,
     NotFoundError,
     RequestIdReusedError,
     RevisionMismatchError,
@@ -198,6 +199,8 @@ class FakeStore:
         rows = self._found(tenant, support_set.name, expected_revision)
         if rows.support_set.incarnation != support_set.incarnation:
             raise NotFoundError(f"support set {support_set.name!r} was deleted meanwhile")
+        if rows.support_set.fingerprint != support_set.fingerprint:
+            raise FingerprintMismatchError(f"support set {support_set.name!r} was switched")
         items = _checked(rows, exemplars)
         failed = [item for item in items if item.reason]
         if all_or_nothing and failed:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import secrets
 import time
 import uuid
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from typing import TYPE_CHECKING, Generic, TypeVar
 
 from exemplar_server.errors import RevisionNotReachedError
@@ -33,6 +33,11 @@ class SupportSet:
     exemplar_count: int
     keep_images: bool
     created: datetime
+
+    @property
+    def space(self) -> tuple[str, str]:
+        """What embeddings must share to be compared: the same support set, the same backbone."""
+        return self.incarnation, self.fingerprint
 
     def check_reached(self, min_revision: int) -> None:
         """Raises RevisionNotReachedError where this is older than `min_revision`."""
@@ -101,12 +106,41 @@ class ItemResult:
 
 
 @dataclass(frozen=True)
+class Receipt:
+    """How many of each a deletion deleted. `exemplars` has those that only snapshots kept, too."""
+
+    support_sets: int = 0
+    exemplars: int = 0
+    embeddings: int = 0
+    images: int = 0
+    image_bytes: int = 0
+    snapshots: int = 0
+    answers: int = 0
+
+    def __add__(self, other: Receipt) -> Receipt:
+        return Receipt(*(a + b for a, b in zip(astuple(self), astuple(other), strict=True)))
+
+
+NOTHING = Receipt()
+
+
+@dataclass(frozen=True)
 class Change:
     """The answer to a mutation: one item result an exemplar, in the order of the request."""
 
     revision: int
     exemplar_count: int
     items: tuple[ItemResult, ...] = ()
+    receipt: Receipt = NOTHING
+
+
+@dataclass(frozen=True)
+class ExemplarUpdate:
+    """What is to change of an exemplar; None stays as it is."""
+
+    exemplar_id: str
+    label: str | None
+    metadata: Mapping[str, str] | None
 
 
 @dataclass(frozen=True)

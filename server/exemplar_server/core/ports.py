@@ -126,7 +126,11 @@ class Store(Protocol):
         expected_revision: int | None,
         key: RequestKey,
     ) -> Change:
-        """Adds the NewExemplars; ItemResults are failures that keep their place in the answer."""
+        """Adds the NewExemplars; ItemResults are failures that keep their place in the answer.
+
+        Raises:
+            FingerprintMismatchError: `support_set` was switched to another backbone meanwhile.
+        """
         ...
 
     async def remove(
@@ -146,7 +150,11 @@ class Store(Protocol):
         ...
 
     async def delta(self, tenant: str, name: str, incarnation: str, revision: int) -> Delta:
-        """What changed after `revision` of `incarnation`; all, if another is current."""
+        """What changed after `revision` of `incarnation`; all, if another is current.
+
+        Of one embedding space, the current one: where that is another one than at `revision`, only
+        all is of use, as for an empty `incarnation`.
+        """
         ...
 
     async def images(self, incarnation: str, exemplar_ids: Sequence[str]) -> dict[str, bytes]:

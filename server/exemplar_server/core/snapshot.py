@@ -22,7 +22,7 @@ from exemplar_server.core.leave_one_out import LeftOut
 from exemplar_server.core.merge import merge
 from exemplar_server.core.sampling import spread_over_labels
 from exemplar_server.core.segments import Segment, encoded, seal
-from exemplar_server.errors import TooFewExemplarsError
+from exemplar_server.errors import FingerprintMismatchError, TooFewExemplarsError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -234,8 +234,10 @@ def expected_bytes(support_set: SupportSet) -> int:
 def advance(snapshot: Snapshot, delta: Delta, build: IndexFactory) -> Snapshot:
     """The snapshot after `delta`. The old one stays as it is: searches on it go on.
 
-    Copies the tail at most; core/merging.py does the rest later.
+    Copies the tail at most; core/merging.py does the rest later. Refuses to mix spaces.
     """
+    if delta.support_set.space != snapshot.support_set.space:
+        raise FingerprintMismatchError(f"support set {delta.support_set.name!r}: two in one index")
     segments = snapshot.segments
     if delta.removed_ids:
         gone_R = encoded(delta.removed_ids)

@@ -18,7 +18,7 @@ from exemplar_server.errors import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Iterator
+    from collections.abc import AsyncIterator, Callable, Iterator, KeysView
 
     from exemplar_server.core.exemplars import SupportSet
     from exemplar_server.core.ports import ApproximateFactory, IndexFactory, Store
@@ -56,6 +56,7 @@ class SnapshotCache:
         self._budget_bytes = budget_bytes
         self._give_back = give_back
         self._snapshots: OrderedDict[Key, Snapshot] = OrderedDict()
+        self._keys: dict[str, Key] = {}  # by incarnation
         self._sizes: dict[Key, int] = {}
         self._pins: Counter[Key] = Counter()
         self._corrupt: dict[Key, tuple[SupportSet, str]] = {}
@@ -141,6 +142,22 @@ class SnapshotCache:
             except ExemplarError:
                 self.publish(key, None)
 
+    def incarnations(self) -> KeysView[str]:
+        """What is here."""
+        return self._keys.keys()
+
+    async def follow(self, incarnation: str, revision: int | None) -> None:
+        """Brings what is here of an incarnation to `revision`; None says that it has ended."""
+        key = self._keys.get(incarnation)
+        if key is not None and revision is None:
+            await self.drop(*key)
+        elif key is not None and revision is not None:
+            await self.catch_up(*key, revision)
+
+    async def clear(self) -> None:
+        for key in list(self._snapshots):
+            await self.drop(*key)
+
     async def drop(self, tenant: str, name: str) -> None:
         key = (tenant, name)
         async with self.lock(key):
@@ -179,10 +196,13 @@ class SnapshotCache:
     def publish(self, key: Key, snapshot: Snapshot | None) -> None:
         """Under the key's lock only. None takes away what is here."""
         self.size_bytes -= self._sizes.pop(key, 0)
+        if (before := self._snapshots.get(key)) is not None:
+            del self._keys[before.support_set.incarnation]
         if snapshot is None:
             self._snapshots.pop(key, None)
         else:
-            self._snapshots[key] = snapshot
+            self._snapshots[key] = snapshot  # its place among the recently used stays
+            self._keys[snapshot.support_set.incarnation] = key
             self._measure(key)
             self._upkeep.tend(key)
 
@@ -205,6 +225,8 @@ class SnapshotCache:
         since = known.revision if since is None else since
         try:
             delta = await self._store.delta(*key, known.incarnation, since)
+            if delta.support_set.fingerprint != known.fingerprint:
+                delta = await self._store.delta(*key, "", 0)  # embeddings are not to be mixed
         except NotFoundError:
             self.publish(key, None)
             raise
@@ -212,7 +234,7 @@ class SnapshotCache:
             self.publish(key, None)
             self._corrupt[key] = (await self._store.get(*key), str(error))
             raise
-        if delta.support_set.incarnation != known.incarnation:
+        if delta.support_set.space != known.space:
             old = snapshots.empty(delta.support_set)
         snapshot = await asyncio.to_thread(snapshots.advance, old, delta, self._build)
         self.publish(key, snapshot)

@@ -185,9 +185,19 @@ class SupportSets:
             expected_revision=expected_revision,
             key=key,
         )
-        change = await self._to_the_end(
-            adding, lambda added: self._cache.catch_up(call.tenant, name, added.revision)
-        )
+        try:
+            change = await self._to_the_end(
+                adding, lambda added: self._cache.catch_up(call.tenant, name, added.revision)
+            )
+        except FingerprintMismatchError:  # an upgrade switched backbones: they are embedded anew
+            return await self.add(
+                call,
+                name,
+                exemplars,
+                all_or_nothing=all_or_nothing,
+                expected_revision=expected_revision,
+                key=key,
+            )
         return Added(change, support_set.fingerprint, embedded.timings)
 
     async def remove(
