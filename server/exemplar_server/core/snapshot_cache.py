@@ -49,12 +49,18 @@ class SnapshotCache:
         approximate: ApproximateFactory,
         budget_bytes: int,
         give_back: Callable[[], None] = lambda: None,
+        *,
+        is_strict: bool = False,
     ) -> None:
-        """`give_back` returns freed memory to the system; it is called on another thread."""
+        """`give_back` returns freed memory to the system; it is called on another thread.
+
+        A strict one asks the store for the revision each time that a snapshot is asked for.
+        """
         self._store = store
         self._build = build
         self._budget_bytes = budget_bytes
         self._give_back = give_back
+        self._is_strict = is_strict
         self._snapshots: OrderedDict[Key, Snapshot] = OrderedDict()
         self._keys: dict[str, Key] = {}  # by incarnation
         self._sizes: dict[Key, int] = {}
@@ -98,6 +104,8 @@ class SnapshotCache:
         """
         key = (tenant, name)
         async with self.lock(key):
+            if self._is_strict:
+                min_revision = max(min_revision, await self._current_revision(key))
             snapshot = self._snapshots.get(key)
             if snapshot is None:
                 snapshot = await self._load(key)
@@ -212,6 +220,18 @@ class SnapshotCache:
             self.size_bytes -= self._sizes.get(key, 0)
             self._sizes[key] = snapshot.size_bytes
             self.size_bytes += self._sizes[key]
+
+    async def _current_revision(self, key: Key) -> int:
+        """As the store has it now; an incarnation that ended is dropped."""
+        snapshot = self._snapshots.get(key)
+        try:
+            current = await self._store.get(*key)
+        except NotFoundError:
+            self.publish(key, None)
+            raise
+        if snapshot and snapshot.support_set.incarnation != current.incarnation:
+            self.publish(key, None)
+        return current.revision
 
     async def _load(self, key: Key) -> Snapshot:
         async with self._loads:
