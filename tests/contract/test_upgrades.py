@@ -1,4 +1,4 @@
-"""A store of the last schema is upgraded with what is in it, on each dialect."""
+"""A store of any older schema is upgraded with what is in it, on each dialect."""
 
 import uuid
 import zlib
@@ -12,7 +12,8 @@ from alembic.config import Config
 
 from exemplar_server import backends
 from exemplar_server.backends.sql_store import SqlStore
-from fakes import DIM, FINGERPRINT, TENANT, unit_rows
+from exemplar_server.core.exemplars import Change
+from fakes import DIM, FINGERPRINT, TENANT, retried, unit_rows
 from store_calls import Calls
 
 MIGRATIONS = Path(backends.__file__).parent / "migrations"
@@ -81,14 +82,13 @@ def insert_exemplar(connection, tables, incarnation, exemplar_id, image_bytes):
         insert(connection, tables, "image", **key, bytes=bytes(image_bytes))
 
 
-@pytest.fixture
-def engine(url):
-    """A store as schema 0001 has it, with rows."""
+@pytest.fixture(params=["0001", "0002"])
+def engine(request, url):
+    """A store as schema 0001 has it, with rows; upgraded to `request.param` after that."""
     opened = sa.create_engine(url)
-    with opened.begin() as connection:
-        migrated_to("0001", connection)
-    with opened.begin() as connection:
-        fill(connection)
+    for step in (lambda c: migrated_to("0001", c), fill, lambda c: migrated_to(request.param, c)):
+        with opened.begin() as connection:
+            step(connection)
     yield opened
     opened.dispose()
 
@@ -118,6 +118,25 @@ def test_an_upgraded_store_knows_what_each_support_set_and_tenant_stores(engine,
             (TENANT, 3, 3 * 4 * DIM + 20),
             ("other", 0, 0),
         }
+
+
+def test_an_upgraded_store_knows_when_contents_came(engine, url):
+    SqlStore(url).close()
+    with engine.connect() as connection:
+        rows = connection.execute(sa.text("SELECT revision, content_revision FROM exemplar")).all()
+    assert {tuple(row) for row in rows} == {(2, 2)}
+
+
+async def test_an_upgraded_store_knows_the_answers_it_gave(engine, url):
+    key, change = retried(), {"revision": 2, "exemplar_count": 1, "items": []}
+    with engine.begin() as connection:
+        tables = sa.MetaData()
+        tables.reflect(connection)
+        row = vars(key) | {"tenant": TENANT, "answer": change, "created": sa.func.now()}
+        connection.execute(tables.tables["answer"].insert().values(row))
+    store = SqlStore(url)
+    assert await store.replay(TENANT, key) == Change(2, 1)
+    store.close()
 
 
 async def test_an_upgraded_store_is_written_to_as_any_other(engine, url):

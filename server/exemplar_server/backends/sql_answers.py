@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from dataclasses import asdict
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import ColumnElement, Connection, and_, func, select, tuple_, update
 from sqlalchemy import delete as sql_delete
 from sqlalchemy.dialects.postgresql import insert as insert_or_nothing
 
 from exemplar_server.backends import sql_schema as schema
-from exemplar_server.core.exemplars import Change, ItemResult
-from exemplar_server.errors import RequestIdReusedError
+from exemplar_server.core.exemplars import Change, ItemResult, Receipt
+from exemplar_server.errors import NotFoundError, RequestIdReusedError
 
 if TYPE_CHECKING:
     from exemplar_server.core.exemplars import RequestKey
@@ -25,7 +25,12 @@ FORGOTTEN_AT_ONCE = 100
 
 def replay(connection: Connection, tenant: str, key: RequestKey) -> Change | None:
     """The answer that this request got before, if it did."""
-    query = select(schema.answer.c.digest, schema.answer.c.answer).where(_is(tenant, key))
+    a, s = schema.answer, schema.support_set
+    query = (
+        select(a.c.digest, a.c.answer, a.c.incarnation, s.c.incarnation.label("is_of"))
+        .select_from(a.outerjoin(s, a.c.incarnation == s.c.incarnation))
+        .where(_is(tenant, key))
+    )
     row = connection.execute(query).one_or_none() if key.request_id else None
     if row is None:
         return None
@@ -33,8 +38,16 @@ def replay(connection: Connection, tenant: str, key: RequestKey) -> Change | Non
         raise RequestIdReusedError(
             f"request_id: {key.request_id!r} was used before with another request"
         )
-    items = tuple(ItemResult(**item) for item in row.answer["items"])
-    return Change(row.answer["revision"], row.answer["exemplar_count"], items)
+    if row.incarnation is not None and row.is_of is None:
+        raise NotFoundError("the support set of this request was deleted meanwhile")
+    return _change(row.answer)
+
+
+def _change(kept: dict[str, Any]) -> Change:
+    """Answers of older servers lack what came later."""
+    items = tuple(ItemResult(**item) for item in kept.get("items", ()))
+    receipt = Receipt(**kept.get("receipt", {}))
+    return Change(kept.get("revision", 0), kept.get("exemplar_count", 0), items, receipt)
 
 
 def claim(connection: Connection, tenant: str, key: RequestKey) -> Change | None:
@@ -67,11 +80,27 @@ def _forget_answers(connection: Connection, before: datetime) -> None:
     connection.execute(sql_delete(schema.answer).where(tuple_(*key).in_(some)))
 
 
-def keep(connection: Connection, tenant: str, key: RequestKey, change: Change) -> Change:
+def keep(
+    connection: Connection,
+    tenant: str,
+    key: RequestKey,
+    change: Change,
+    incarnation: str | None = None,
+) -> Change:
+    """`incarnation`: the support set that the answer ends with; None where it outlives it."""
     if key.request_id:
         query = update(schema.answer).where(_is(tenant, key))
-        connection.execute(query.values(answer=asdict(change)))
+        connection.execute(query.values(answer=asdict(change), incarnation=incarnation))
     return change
+
+
+def blank(connection: Connection, incarnation: str) -> int:
+    """Empties the answers about a support set that ends; returns how many.
+
+    That there were such requests stays known, so that a late retry does nothing.
+    """
+    about = update(schema.answer).where(schema.answer.c.incarnation == incarnation)
+    return connection.execute(about.values(answer={})).rowcount
 
 
 def _is(tenant: str, key: RequestKey) -> ColumnElement[bool]:

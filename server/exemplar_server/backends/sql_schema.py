@@ -30,7 +30,13 @@ def text(length: int) -> String:
 
 
 # One row: store_epoch changes when the store is restored from a backup.
-store = Table("store", metadata, Column("epoch", text(36), primary_key=True))
+store = Table(
+    "store",
+    metadata,
+    Column("epoch", text(36), primary_key=True),
+    # The highest revision of any deleted tenant: as tenant.last_revision, of which nothing is left.
+    Column("last_revision", BigInteger, nullable=False, server_default="0"),
+)
 
 tenant = Table(
     "tenant",
@@ -40,7 +46,7 @@ tenant = Table(
     # The highest revision of any deleted support set: a new one starts above it, so that a
     # revision that a caller has seen under a name is never reached by another support set.
     Column("last_revision", BigInteger, nullable=False),
-    # What all of its support sets come to: what quotas are held against.
+    # What all of its support sets come to, with what only snapshots keep: quotas bound it.
     Column("exemplar_count", BigInteger, nullable=False, server_default="0"),
     Column("stored_bytes", BigInteger, nullable=False, server_default="0"),
 )
@@ -58,7 +64,8 @@ support_set = Table(
     Column("exemplar_count", BigInteger, nullable=False),
     Column("keep_images", Boolean, nullable=False),
     Column("created", DateTime(timezone=True), nullable=False),
-    Column("stored_bytes", BigInteger, nullable=False, server_default="0"),  # embeddings, images
+    # Of embeddings and images, with those that only snapshots keep.
+    Column("stored_bytes", BigInteger, nullable=False, server_default="0"),
     UniqueConstraint("tenant", "name", name="support_set_tenant_name"),
 )
 
@@ -70,6 +77,8 @@ exemplar = Table(
     Column("label", text(512), nullable=False),
     Column("metadata", JSON, nullable=False),
     Column("revision", BigInteger, nullable=False),
+    # The revision that brought its embedding and image; a new label leaves it as it is.
+    Column("content_revision", BigInteger, nullable=False, server_default="0"),
     Index("exemplar_revision", "incarnation", "revision"),
 )
 
@@ -102,6 +111,72 @@ removal = Table(
     Index("removal_revision", "incarnation", "revision"),
 )
 
+# Revisions with a name: RollBackSupportSet leads back to them.
+snapshot = Table(
+    "snapshot",
+    metadata,
+    Column("incarnation", text(36), primary_key=True),
+    Column("name", text(64), primary_key=True),
+    Column("revision", BigInteger, nullable=False),
+    Column("fingerprint", text(64), nullable=False),
+    Column("exemplar_count", BigInteger, nullable=False),
+    Column("created", DateTime(timezone=True), nullable=False),
+)
+
+# What is live no more and a snapshot shows, apart from what is live, so that only rolling back
+# reads it. An exemplar was as a row says from `revision` on, and before `removed_revision`.
+past_exemplar = Table(
+    "past_exemplar",
+    metadata,
+    Column("incarnation", text(36), primary_key=True),
+    Column("exemplar_id", text(64), primary_key=True),
+    Column("revision", BigInteger, primary_key=True, autoincrement=False),
+    Column("removed_revision", BigInteger, nullable=False),
+    Column("content_revision", BigInteger, nullable=False),
+    Column("label", text(512), nullable=False),
+    Column("metadata", JSON, nullable=False),
+)
+
+past_embedding = Table(
+    "past_embedding",
+    metadata,
+    Column("incarnation", text(36), primary_key=True),
+    Column("exemplar_id", text(64), primary_key=True),
+    Column("content_revision", BigInteger, primary_key=True, autoincrement=False),
+    Column("fingerprint", text(64), primary_key=True),
+    Column("values", LargeBinary, nullable=False),
+    Column("crc32", BigInteger, nullable=False),
+)
+
+past_image = Table(
+    "past_image",
+    metadata,
+    Column("incarnation", text(36), primary_key=True),
+    Column("exemplar_id", text(64), primary_key=True),
+    Column("content_revision", BigInteger, primary_key=True, autoincrement=False),
+    Column("bytes", LargeBinary, nullable=False),
+)
+
+# Tenants that are being deleted: nobody sees their rows any more, which go bit by bit.
+deletion = Table(
+    "deletion",
+    metadata,
+    Column("incarnation", text(36), primary_key=True),
+    Column("tenant", text(64), nullable=False),
+    Column("request_id", text(64), nullable=False),
+    Column("requested", DateTime(timezone=True), nullable=False),
+    Column("counts", JSON, nullable=False),  # what is gone so far
+)
+
+# Their support sets that still have rows.
+purge = Table(
+    "purge",
+    metadata,
+    Column("incarnation", text(36), primary_key=True),
+    Column("deletion", text(36), nullable=False),
+    Index("purge_deletion", "deletion"),
+)
+
 # The first answer to each request_id, given again to its retries.
 answer = Table(
     "answer",
@@ -112,5 +187,7 @@ answer = Table(
     Column("digest", LargeBinary, nullable=False),
     Column("answer", JSON, nullable=False),
     Column("created", DateTime(timezone=True), nullable=False),
+    Column("incarnation", text(36)),  # of the support set that the answer is about, if it is there
     Index("answer_created", "created"),
+    Index("answer_incarnation", "incarnation"),
 )

@@ -27,8 +27,8 @@ if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable, Collection, Sequence
     from concurrent.futures import Future
 
-    from exemplar_server.backends.sql_changes import Done
     from exemplar_server.backends.sql_database import Database
+    from exemplar_server.backends.sql_rows import Done
     from exemplar_server.core.exemplars import (
         Change,
         Delta,

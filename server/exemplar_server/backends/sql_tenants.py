@@ -21,10 +21,19 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Growth:
-    """By how much a change makes a support set bigger; negative where it makes it smaller."""
+    """By how much a change makes a support set bigger; negative where it makes it smaller.
+
+    `kept`: exemplars that are in it no more, and in its snapshots. They count for the tenant.
+    """
 
     exemplars: int
     bytes: int
+    kept: int = 0
+
+    def __add__(self, other: Growth) -> Growth:
+        return Growth(
+            self.exemplars + other.exemplars, self.bytes + other.bytes, self.kept + other.kept
+        )
 
 
 def incarnation(connection: Connection, name: str) -> str:
@@ -35,7 +44,8 @@ def incarnation(connection: Connection, name: str) -> str:
     if found is not None:
         return found
     made = str(uuid.uuid4())
-    new = insert(schema.tenant).values(incarnation=made, name=name, last_revision=0)
+    highest = select(schema.store.c.last_revision).scalar_subquery()
+    new = insert(schema.tenant).values(incarnation=made, name=name, last_revision=highest)
     connection.execute(new)
     return made
 
@@ -65,7 +75,7 @@ def count(connection: Connection, tenant: str, growth: Growth, quotas: Quotas) -
         update(schema.tenant)
         .where(t.name == tenant)
         .values(
-            exemplar_count=t.exemplar_count + growth.exemplars,
+            exemplar_count=t.exemplar_count + growth.exemplars + growth.kept,
             stored_bytes=t.stored_bytes + growth.bytes,
         )
         .returning(t.exemplar_count, t.stored_bytes)

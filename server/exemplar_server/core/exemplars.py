@@ -107,7 +107,10 @@ class ItemResult:
 
 @dataclass(frozen=True)
 class Receipt:
-    """How many of each a deletion deleted. `exemplars` has those that only snapshots kept, too."""
+    """How many of each a deletion deleted.
+
+    Embeddings and images are with those that only snapshots kept; their exemplars were gone before.
+    """
 
     support_sets: int = 0
     exemplars: int = 0
