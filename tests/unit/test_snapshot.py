@@ -152,6 +152,14 @@ def test_a_removed_id_that_is_added_again_has_its_new_label():
     assert answers_of(new, 5) == [[("0000", "new")]] * len(QUERIES_QD)
 
 
+def test_an_exemplar_that_comes_again_takes_the_place_of_what_it_was():
+    old = of_rows(LARGE, label="old")
+    new = advance(old, delta_of(1, label="new"), FlatIndex)
+    labels = dict(zip(*new.live()[:2], strict=True))
+    assert (labels["0000"], labels["0001"], len(labels)) == ("new", "old", LARGE)
+    assert new.live_count == LARGE
+
+
 def test_search_for_more_than_there_is_finds_all():
     assert [len(found) for found in of_rows(3).search(QUERIES_QD, 100)] == [3] * len(QUERIES_QD)
 

@@ -239,8 +239,9 @@ def advance(snapshot: Snapshot, delta: Delta, build: IndexFactory) -> Snapshot:
     if delta.support_set.space != snapshot.support_set.space:
         raise FingerprintMismatchError(f"support set {delta.support_set.name!r}: two in one index")
     segments = snapshot.segments
-    if delta.removed_ids:
-        gone_R = encoded(delta.removed_ids)
+    # An exemplar that comes again takes the place of what it was.
+    if segments and (gone := delta.removed_ids.union(delta.exemplar_ids)):
+        gone_R = encoded(gone)
         buried = [segment.without(gone_R) for segment in segments]
         buried[-1:] = [_compacted(segment, build) for segment in buried[-1:]]
         segments = tuple(segment for segment in buried if len(segment))
