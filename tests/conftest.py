@@ -95,6 +95,7 @@ def settings(backbone_dir: Path, tmp_path: Path) -> Settings:
         store_url=f"sqlite:///{tmp_path}/store.db",
         cores=1,
         drain_seconds=5,
+        revision_wait_seconds=0,
     )
 
 

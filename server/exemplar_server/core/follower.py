@@ -6,6 +6,7 @@ Asking for the revisions again and again is the guarantee; a hint only makes it 
 from __future__ import annotations
 
 import asyncio
+import time
 from contextlib import aclosing
 from typing import TYPE_CHECKING
 
@@ -32,12 +33,12 @@ class Follower:
         self._poll_seconds = poll_seconds
         self._epoch = ""
         self._wanted = asyncio.Event()
-        self._polled_at = asyncio.get_running_loop().time()
+        self._polled_at = time.monotonic()
 
     @property
     def age_seconds(self) -> float:
-        """Since everything here was last known to be what the store has."""
-        return asyncio.get_running_loop().time() - self._polled_at
+        """Since everything here was last known to be what the store has. Any thread may ask."""
+        return time.monotonic() - self._polled_at
 
     async def follow(self) -> None:
         async with asyncio.TaskGroup() as tasks:
@@ -46,7 +47,7 @@ class Follower:
 
     async def _poll(self) -> None:
         while True:
-            started = asyncio.get_running_loop().time()
+            started = time.monotonic()
             self._wanted.clear()
             try:
                 await self._check_epoch()

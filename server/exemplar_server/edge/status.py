@@ -19,7 +19,7 @@ STATUS_OF: dict[type[BaseException], grpc.StatusCode] = {
     errors.TooFewExemplarsError: grpc.StatusCode.FAILED_PRECONDITION,
     errors.FingerprintMismatchError: grpc.StatusCode.FAILED_PRECONDITION,
     errors.RevisionMismatchError: grpc.StatusCode.ABORTED,
-    errors.RevisionNotReachedError: grpc.StatusCode.FAILED_PRECONDITION,
+    errors.RevisionNotReachedError: grpc.StatusCode.UNAVAILABLE,
     errors.RequestIdReusedError: grpc.StatusCode.INVALID_ARGUMENT,
     errors.OverloadedError: grpc.StatusCode.RESOURCE_EXHAUSTED,
     errors.QuotaExceededError: grpc.StatusCode.RESOURCE_EXHAUSTED,
