@@ -31,6 +31,7 @@ METHODS = {
     sets.DeleteSupportSetRequest: "sets.DeleteSupportSet",
     sets.AddExemplarsRequest: "sets.AddExemplars",
     sets.RemoveExemplarsRequest: "sets.RemoveExemplars",
+    sets.UpdateExemplarsRequest: "sets.UpdateExemplars",
     sets.ListExemplarsRequest: "sets.ListExemplars",
 }
 
@@ -50,6 +51,11 @@ def remove(support_set="set", exemplar_ids=("a",), **options):
     return sets.RemoveExemplarsRequest(
         support_set=support_set, exemplar_ids=exemplar_ids, **options
     )
+
+
+def update(support_set="set", exemplar_ids=("a",), label="new", **options):
+    updates = [sets.ExemplarUpdate(exemplar_id=i, label=label) for i in exemplar_ids]
+    return sets.UpdateExemplarsRequest(support_set=support_set, updates=updates, **options)
 
 
 def begun(server, request, **options):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from exemplar_server.core.exemplars import Listing
+from exemplar_server.core.exemplars import ExemplarUpdate, Listing
 from fakes import DIM, FINGERPRINT, TENANT, exemplar, once
 
 if TYPE_CHECKING:
@@ -59,6 +59,19 @@ class Calls:
             expected_revision=expected_revision,
             key=key or once("RemoveExemplars"),
         )
+
+    async def update(self, name, *updates, expected_revision=None, key=None):
+        return await self.store.update_exemplars(
+            self.tenant,
+            name,
+            updates,
+            expected_revision=expected_revision,
+            key=key or once("UpdateExemplars"),
+        )
+
+    async def relabel(self, name, label, *exemplar_ids, **options):
+        updates = [ExemplarUpdate(i, label, None) for i in exemplar_ids]
+        return await self.update(name, *updates, **options)
 
     async def listed(self, target, after="", count=1000, label="", *, embeddings=False):
         listing = Listing(after, count, label, embeddings)

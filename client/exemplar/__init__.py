@@ -51,6 +51,7 @@ if TYPE_CHECKING:
         Suspect,
     )
     from exemplar.images import NewExemplar
+    from exemplar.lifecycle import ExemplarUpdate, UpdateResult
     from exemplar.map_result import MapPoint, MapPosition, MapProgress, MapResult, PlacedQuery
 
 __all__ = [
@@ -72,6 +73,7 @@ __all__ = [
     "Evaluation",
     "Exemplar",
     "ExemplarError",
+    "ExemplarUpdate",
     "FailedPreconditionError",
     "InvalidArgumentError",
     "ItemError",
@@ -98,6 +100,7 @@ __all__ = [
     "UnauthenticatedError",
     "UnavailableError",
     "UnimplementedError",
+    "UpdateResult",
 ]
 
 _MODULE_OF = {
@@ -119,6 +122,7 @@ _MODULE_OF = {
     "Evaluation": "evaluation",
     "Exemplar": "answers",
     "ExemplarError": "errors",
+    "ExemplarUpdate": "lifecycle",
     "FailedPreconditionError": "errors",
     "InvalidArgumentError": "errors",
     "ItemError": "embedding",
@@ -145,6 +149,7 @@ _MODULE_OF = {
     "UnauthenticatedError": "errors",
     "UnavailableError": "errors",
     "UnimplementedError": "errors",
+    "UpdateResult": "lifecycle",
 }
 
 

@@ -11,6 +11,7 @@ from typing import Self
 
 from exemplar import adding_plan, evaluation, inference_plans, support_set_plans
 from exemplar.adding_plan import AddOptions
+from exemplar.aio_lifecycle import AsyncLifecycleMethods
 from exemplar.aio_maps import AsyncMapMethods
 from exemplar.answers import (
     AddResult,
@@ -33,7 +34,7 @@ from exemplar.stream import ClassifyStream, Request
 from exemplar.v1 import support_set_pb2
 
 
-class AsyncClient(AsyncMapMethods):
+class AsyncClient(AsyncMapMethods, AsyncLifecycleMethods, AsyncTransferMethods):
     """As Client, method by method. Make it and use it in one event loop."""
 
     def __init__(

@@ -188,6 +188,11 @@ REMOVE_EXEMPLARS = Method(
     support_set_pb2.RemoveExemplarsResponse,
 )
 LIST_EXEMPLARS = Method(
+UPDATE_EXEMPLARS = Method(
+    _V1 + "SupportSetService/UpdateExemplars",
+    support_set_pb2.UpdateExemplarsRequest,
+    support_set_pb2.UpdateExemplarsResponse,
+)
     _V1 + "SupportSetService/ListExemplars",
     support_set_pb2.ListExemplarsRequest,
     support_set_pb2.ListExemplarsResponse,

@@ -24,7 +24,7 @@ BUF = Path(sys.executable).with_name("buf")
 MODULES = [admin_pb2, classification_pb2, embedding_pb2, evaluation_pb2, map_pb2, support_set_pb2]
 FILES = [module.DESCRIPTOR.name for module in MODULES]
 # What changes something that has a revision already, and what answers from one support set.
-CHANGES = ["AddExemplars", "DeleteSupportSet", "RemoveExemplars"]
+CHANGES = ["AddExemplars", "DeleteSupportSet", "RemoveExemplars", "UpdateExemplars"]
 READS = ["Classify", "ComputeMap", "EvaluateSupportSet", "GetSupportSet"]
 READS += ["ListExemplars", "PlaceOnMap"]
 MUTATIONS = ["CreateSupportSet", *CHANGES]

@@ -13,6 +13,7 @@ from exemplar_server.edge.credentials import key_hash
 from process_calls import addition, questions, removal
 from rpc_caller import METHODS, Caller
 
+from rpc_calls import update
 A_KEY, A_SECOND_KEY, B_KEY = "key-of-a", "second-key-of-a", "key-of-b"
 
 
@@ -23,6 +24,7 @@ NAMING_A_SET = {
     "AddExemplars": addition("set", ["x0"]),
     "RemoveExemplars": removal("set", ["a0"]),
     "ListExemplars": sets.ListExemplarsRequest(support_set="set", include_thumbnails=True),
+    "UpdateExemplars": update("set"),
     "Classify": questions("set"),
     "EvaluateSupportSet": evaluation.EvaluateSupportSetRequest(support_set="set"),
     "ComputeMap": maps.ComputeMapRequest(support_set="set"),
@@ -211,7 +213,9 @@ async def test_an_exemplar_of_another_tenant_is_not_found_by_its_id(a, b):
     await taught(a, "a0")
     await taught(b, "b0")
     (removed,) = await b("RemoveExemplars", removal("set", ["a0"]))
-    assert removed.results[0].error.reason == embedding.ERROR_REASON_NOT_FOUND
+    (updated,) = await b("UpdateExemplars", update("set", ["a0"]))
+    for changed in (removed, updated):
+        assert changed.results[0].error.reason == embedding.ERROR_REASON_NOT_FOUND
     assert await ids(a) == (["a0"], "")
 
 

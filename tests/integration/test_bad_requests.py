@@ -17,6 +17,7 @@ from rpc_calls import (
     prepare,
     refusal,
     remove,
+    update,
 )
 
 INVALID = grpc.StatusCode.INVALID_ARGUMENT
@@ -69,6 +70,12 @@ REFUSED = {
         remove(exemplar_ids=["a", "../x"]),
         INVALID,
         f"exemplar_ids[1]: {NAME} '../x'",
+    ),
+    "no updates": (update(exemplar_ids=[]), INVALID, "updates: expected 1..1000, got none"),
+    "1001 updates": (
+        update(exemplar_ids=["a"] * 1001),
+        INVALID,
+        "updates: expected 1..1000, got 1001",
     ),
     "a backbone of 20,000 characters": (
         embedding.EmbedRequest(images=IMAGES, backbone="b" * 20_000),
@@ -181,6 +188,7 @@ def requests_of(name):
         (classify(name), "support_set"),
         (add(name), "support_set"),
         (remove(name), "support_set"),
+        (update(name), "support_set"),
     ]
 
 

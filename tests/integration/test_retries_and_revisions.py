@@ -7,7 +7,7 @@ from exemplar.v1 import classification_pb2 as classification
 from exemplar.v1 import embedding_pb2 as embedding
 from exemplar.v1 import map_pb2 as maps
 from exemplar.v1 import support_set_pb2 as sets
-from rpc_calls import EXEMPLARS, QUERIES, add, ask, classify, prepare, refusal, remove
+from rpc_calls import EXEMPLARS, QUERIES, add, ask, classify, prepare, refusal, remove, update
 
 NEW = [
     sets.NewExemplar(label="c", image=EXEMPLARS[0].image),
@@ -17,6 +17,7 @@ MUTATIONS = {
     "CreateSupportSet": sets.CreateSupportSetRequest(name="new", request_id="1"),
     "AddExemplars": add(exemplars=NEW, request_id="1"),
     "RemoveExemplars": remove(exemplar_ids=["a", "nowhere"], request_id="1"),
+    "UpdateExemplars": update(exemplar_ids=["b", "nowhere"], request_id="1"),
     "DeleteSupportSet": sets.DeleteSupportSetRequest(name="set", request_id="1"),
 }
 CHANGES = {name: request for name, request in MUTATIONS.items() if name != "CreateSupportSet"}

@@ -19,6 +19,7 @@ from exemplar.v1 import (
 )
 from unit.sdk_fake_calibration import calibration, judged
 from unit.sdk_fake_evaluations import FakeEvaluations
+from unit.sdk_fake_lifecycle import FakeLifecycle
 from unit.sdk_fake_maps import FakeMaps
 from unit.sdk_fake_vectors import DIM, FINGERPRINT, cosine, embedding, undecodable, vector
 
@@ -47,6 +48,7 @@ class FakeServer(
     embedding_pb2_grpc.EmbeddingServiceServicer,
     classification_pb2_grpc.ClassificationServiceServicer,
     FakeEvaluations,
+    FakeLifecycle,
     FakeMaps,
     support_set_pb2_grpc.SupportSetServiceServicer,
 ):

@@ -206,14 +206,14 @@ class Exemplar(_message.Message):
     label: _builtins.str
     """1 to 128 characters."""
     revision: _builtins.int
-    """The support set's revision that added it."""
+    """The support set's revision that added it, or gave it its label and metadata of now."""
     has_image: _builtins.bool
     """Whether its image is kept."""
     thumbnail: _builtins.bytes
     """JPEG of at most 64 x 64 pixels, only when asked for with `include_thumbnails` and its image is kept."""
     @_builtins.property
     def metadata(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
-        """As it was added."""
+        """The caller's own facts."""
 
     @_builtins.property
     def embedding(self) -> _embedding_pb2.Embedding:
@@ -645,6 +645,178 @@ class RemoveExemplarResult(_message.Message):
     def WhichOneof(self, oneof_group: _WhichOneofArgType_result) -> _WhichOneofReturnType_result | None: ...
 
 Global___RemoveExemplarResult: _TypeAlias = RemoveExemplarResult  # noqa: Y015
+
+@_typing.final
+class ExemplarUpdate(_message.Message):
+    """What is to change of an exemplar: its label, its metadata, or both."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    EXEMPLAR_ID_FIELD_NUMBER: _builtins.int
+    LABEL_FIELD_NUMBER: _builtins.int
+    METADATA_FIELD_NUMBER: _builtins.int
+    exemplar_id: _builtins.str
+    """Of an exemplar that is there. Required, each once a request."""
+    label: _builtins.str
+    """1 to `limits.label_characters` characters, none of them a control character. Default (absent): it keeps its own."""
+    @_builtins.property
+    def metadata(self) -> Global___Metadata:
+        """Takes the place of all its metadata. Default (absent): it keeps its own."""
+
+    def __init__(
+        self,
+        *,
+        exemplar_id: _builtins.str = ...,
+        label: _builtins.str | None = ...,
+        metadata: Global___Metadata | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_label", b"_label", "label", b"label", "metadata", b"metadata"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_label", b"_label", "exemplar_id", b"exemplar_id", "label", b"label", "metadata", b"metadata"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__label: _TypeAlias = _typing.Literal["label"]  # noqa: Y015
+    _WhichOneofArgType__label: _TypeAlias = _typing.Literal["_label", b"_label"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__label) -> _WhichOneofReturnType__label | None: ...
+
+Global___ExemplarUpdate: _TypeAlias = ExemplarUpdate  # noqa: Y015
+
+@_typing.final
+class Metadata(_message.Message):
+    """The caller's own facts about an exemplar."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    @_typing.final
+    class EntriesEntry(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: _builtins.int
+        VALUE_FIELD_NUMBER: _builtins.int
+        key: _builtins.str
+        value: _builtins.str
+        def __init__(
+            self,
+            *,
+            key: _builtins.str = ...,
+            value: _builtins.str = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+    ENTRIES_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def entries(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
+        """`limits.metadata_bytes` bytes of keys and values together at most; none to clear them."""
+
+    def __init__(
+        self,
+        *,
+        entries: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["entries", b"entries"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Metadata: _TypeAlias = Metadata  # noqa: Y015
+
+@_typing.final
+class UpdateExemplarsRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SUPPORT_SET_FIELD_NUMBER: _builtins.int
+    UPDATES_FIELD_NUMBER: _builtins.int
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    EXPECTED_REVISION_FIELD_NUMBER: _builtins.int
+    support_set: _builtins.str
+    """Name of the support set. Required."""
+    request_id: _builtins.str
+    """Makes retries harmless; up to 64 characters. Default (empty): no de-duplication."""
+    expected_revision: _builtins.int
+    """Refuse (ABORTED) unless the support set has this revision. Default (absent): any."""
+    @_builtins.property
+    def updates(self) -> _containers.RepeatedCompositeFieldContainer[Global___ExemplarUpdate]:
+        """1 to 1000 updates."""
+
+    def __init__(
+        self,
+        *,
+        support_set: _builtins.str = ...,
+        updates: _abc.Iterable[Global___ExemplarUpdate] | None = ...,
+        request_id: _builtins.str = ...,
+        expected_revision: _builtins.int | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_expected_revision", b"_expected_revision", "expected_revision", b"expected_revision"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_expected_revision", b"_expected_revision", "expected_revision", b"expected_revision", "request_id", b"request_id", "support_set", b"support_set", "updates", b"updates"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__expected_revision: _TypeAlias = _typing.Literal["expected_revision"]  # noqa: Y015
+    _WhichOneofArgType__expected_revision: _TypeAlias = _typing.Literal["_expected_revision", b"_expected_revision"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__expected_revision) -> _WhichOneofReturnType__expected_revision | None: ...
+
+Global___UpdateExemplarsRequest: _TypeAlias = UpdateExemplarsRequest  # noqa: Y015
+
+@_typing.final
+class UpdateExemplarsResponse(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    RESULTS_FIELD_NUMBER: _builtins.int
+    REVISION_FIELD_NUMBER: _builtins.int
+    EXEMPLAR_COUNT_FIELD_NUMBER: _builtins.int
+    revision: _builtins.int
+    """The support set's revision after the change (unchanged where all was so before)."""
+    exemplar_count: _builtins.int
+    """How many exemplars the support set has."""
+    @_builtins.property
+    def results(self) -> _containers.RepeatedCompositeFieldContainer[Global___UpdateExemplarResult]:
+        """One result an update, in the order of the request."""
+
+    def __init__(
+        self,
+        *,
+        results: _abc.Iterable[Global___UpdateExemplarResult] | None = ...,
+        revision: _builtins.int = ...,
+        exemplar_count: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["exemplar_count", b"exemplar_count", "results", b"results", "revision", b"revision"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___UpdateExemplarsResponse: _TypeAlias = UpdateExemplarsResponse  # noqa: Y015
+
+@_typing.final
+class UpdateExemplarResult(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    EXEMPLAR_ID_FIELD_NUMBER: _builtins.int
+    ERROR_FIELD_NUMBER: _builtins.int
+    exemplar_id: _builtins.str
+    """The exemplar's id: it is as asked for."""
+    @_builtins.property
+    def error(self) -> _embedding_pb2.ItemError:
+        """Why it was not changed."""
+
+    def __init__(
+        self,
+        *,
+        exemplar_id: _builtins.str = ...,
+        error: _embedding_pb2.ItemError | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["error", b"error", "exemplar_id", b"exemplar_id", "result", b"result"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["error", b"error", "exemplar_id", b"exemplar_id", "result", b"result"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType_result: _TypeAlias = _typing.Literal["exemplar_id", "error"]  # noqa: Y015
+    _WhichOneofArgType_result: _TypeAlias = _typing.Literal["result", b"result"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType_result) -> _WhichOneofReturnType_result | None: ...
+
+Global___UpdateExemplarResult: _TypeAlias = UpdateExemplarResult  # noqa: Y015
 
 @_typing.final
 class ListExemplarsRequest(_message.Message):

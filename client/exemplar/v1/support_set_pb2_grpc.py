@@ -30,7 +30,7 @@ class SupportSetServiceStub(object):
 
     Every mutation takes a `request_id`: for 24 hours a retry with the same one changes nothing and gets
     the first answer again (CreateSupportSet: the support set as it is now). Once the support set was
-    deleted, retries of what created, filled or thinned it get NOT_FOUND. An acknowledged mutation is
+    deleted, retries of what created or changed it get NOT_FOUND. An acknowledged mutation is
     on disk.
     """
 
@@ -70,6 +70,11 @@ class SupportSetServiceStub(object):
                 request_serializer=exemplar_dot_v1_dot_support__set__pb2.RemoveExemplarsRequest.SerializeToString,
                 response_deserializer=exemplar_dot_v1_dot_support__set__pb2.RemoveExemplarsResponse.FromString,
                 _registered_method=True)
+        self.UpdateExemplars = channel.unary_unary(
+                '/exemplar.v1.SupportSetService/UpdateExemplars',
+                request_serializer=exemplar_dot_v1_dot_support__set__pb2.UpdateExemplarsRequest.SerializeToString,
+                response_deserializer=exemplar_dot_v1_dot_support__set__pb2.UpdateExemplarsResponse.FromString,
+                _registered_method=True)
         self.ListExemplars = channel.unary_unary(
                 '/exemplar.v1.SupportSetService/ListExemplars',
                 request_serializer=exemplar_dot_v1_dot_support__set__pb2.ListExemplarsRequest.SerializeToString,
@@ -82,7 +87,7 @@ class SupportSetServiceServicer(object):
 
     Every mutation takes a `request_id`: for 24 hours a retry with the same one changes nothing and gets
     the first answer again (CreateSupportSet: the support set as it is now). Once the support set was
-    deleted, retries of what created, filled or thinned it get NOT_FOUND. An acknowledged mutation is
+    deleted, retries of what created or changed it get NOT_FOUND. An acknowledged mutation is
     on disk.
     """
 
@@ -129,6 +134,14 @@ class SupportSetServiceServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def UpdateExemplars(self, request, context):
+        """Changes labels and metadata of exemplars by id: what EvaluateSupportSet suspects is corrected
+        without its image. What cannot be changed is reported one by one, the rest is committed together.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def ListExemplars(self, request, context):
         """Lists exemplars by id, a page at a time.
         """
@@ -169,6 +182,11 @@ def add_SupportSetServiceServicer_to_server(servicer, server):
                     request_deserializer=exemplar_dot_v1_dot_support__set__pb2.RemoveExemplarsRequest.FromString,
                     response_serializer=exemplar_dot_v1_dot_support__set__pb2.RemoveExemplarsResponse.SerializeToString,
             ),
+            'UpdateExemplars': grpc.unary_unary_rpc_method_handler(
+                    servicer.UpdateExemplars,
+                    request_deserializer=exemplar_dot_v1_dot_support__set__pb2.UpdateExemplarsRequest.FromString,
+                    response_serializer=exemplar_dot_v1_dot_support__set__pb2.UpdateExemplarsResponse.SerializeToString,
+            ),
             'ListExemplars': grpc.unary_unary_rpc_method_handler(
                     servicer.ListExemplars,
                     request_deserializer=exemplar_dot_v1_dot_support__set__pb2.ListExemplarsRequest.FromString,
@@ -187,7 +205,7 @@ class SupportSetService(object):
 
     Every mutation takes a `request_id`: for 24 hours a retry with the same one changes nothing and gets
     the first answer again (CreateSupportSet: the support set as it is now). Once the support set was
-    deleted, retries of what created, filled or thinned it get NOT_FOUND. An acknowledged mutation is
+    deleted, retries of what created or changed it get NOT_FOUND. An acknowledged mutation is
     on disk.
     """
 
@@ -343,6 +361,33 @@ class SupportSetService(object):
             '/exemplar.v1.SupportSetService/RemoveExemplars',
             exemplar_dot_v1_dot_support__set__pb2.RemoveExemplarsRequest.SerializeToString,
             exemplar_dot_v1_dot_support__set__pb2.RemoveExemplarsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def UpdateExemplars(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/exemplar.v1.SupportSetService/UpdateExemplars',
+            exemplar_dot_v1_dot_support__set__pb2.UpdateExemplarsRequest.SerializeToString,
+            exemplar_dot_v1_dot_support__set__pb2.UpdateExemplarsResponse.FromString,
             options,
             channel_credentials,
             insecure,

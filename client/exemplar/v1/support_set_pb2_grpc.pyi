@@ -31,7 +31,7 @@ class SupportSetServiceStub:
 
     Every mutation takes a `request_id`: for 24 hours a retry with the same one changes nothing and gets
     the first answer again (CreateSupportSet: the support set as it is now). Once the support set was
-    deleted, retries of what created, filled or thinned it get NOT_FOUND. An acknowledged mutation is
+    deleted, retries of what created or changed it get NOT_FOUND. An acknowledged mutation is
     on disk.
     """
 
@@ -53,6 +53,10 @@ class SupportSetServiceStub:
     """
     RemoveExemplars: _grpc.UnaryUnaryMultiCallable[_support_set_pb2.RemoveExemplarsRequest, _support_set_pb2.RemoveExemplarsResponse]
     """Removes exemplars by id. Ids that do not exist are reported one by one."""
+    UpdateExemplars: _grpc.UnaryUnaryMultiCallable[_support_set_pb2.UpdateExemplarsRequest, _support_set_pb2.UpdateExemplarsResponse]
+    """Changes labels and metadata of exemplars by id: what EvaluateSupportSet suspects is corrected
+    without its image. What cannot be changed is reported one by one, the rest is committed together.
+    """
     ListExemplars: _grpc.UnaryUnaryMultiCallable[_support_set_pb2.ListExemplarsRequest, _support_set_pb2.ListExemplarsResponse]
     """Lists exemplars by id, a page at a time."""
 
@@ -62,7 +66,7 @@ class SupportSetServiceAsyncStub(SupportSetServiceStub):
 
     Every mutation takes a `request_id`: for 24 hours a retry with the same one changes nothing and gets
     the first answer again (CreateSupportSet: the support set as it is now). Once the support set was
-    deleted, retries of what created, filled or thinned it get NOT_FOUND. An acknowledged mutation is
+    deleted, retries of what created or changed it get NOT_FOUND. An acknowledged mutation is
     on disk.
     """
 
@@ -81,6 +85,10 @@ class SupportSetServiceAsyncStub(SupportSetServiceStub):
     """
     RemoveExemplars: _aio.UnaryUnaryMultiCallable[_support_set_pb2.RemoveExemplarsRequest, _support_set_pb2.RemoveExemplarsResponse]  # type: ignore[assignment]
     """Removes exemplars by id. Ids that do not exist are reported one by one."""
+    UpdateExemplars: _aio.UnaryUnaryMultiCallable[_support_set_pb2.UpdateExemplarsRequest, _support_set_pb2.UpdateExemplarsResponse]  # type: ignore[assignment]
+    """Changes labels and metadata of exemplars by id: what EvaluateSupportSet suspects is corrected
+    without its image. What cannot be changed is reported one by one, the rest is committed together.
+    """
     ListExemplars: _aio.UnaryUnaryMultiCallable[_support_set_pb2.ListExemplarsRequest, _support_set_pb2.ListExemplarsResponse]  # type: ignore[assignment]
     """Lists exemplars by id, a page at a time."""
 
@@ -89,7 +97,7 @@ class SupportSetServiceServicer(metaclass=_abc_1.ABCMeta):
 
     Every mutation takes a `request_id`: for 24 hours a retry with the same one changes nothing and gets
     the first answer again (CreateSupportSet: the support set as it is now). Once the support set was
-    deleted, retries of what created, filled or thinned it get NOT_FOUND. An acknowledged mutation is
+    deleted, retries of what created or changed it get NOT_FOUND. An acknowledged mutation is
     on disk.
     """
 
@@ -142,6 +150,16 @@ class SupportSetServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_support_set_pb2.RemoveExemplarsResponse, _abc.Awaitable[_support_set_pb2.RemoveExemplarsResponse]]:
         """Removes exemplars by id. Ids that do not exist are reported one by one."""
+
+    @_abc_1.abstractmethod
+    def UpdateExemplars(
+        self,
+        request: _support_set_pb2.UpdateExemplarsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_support_set_pb2.UpdateExemplarsResponse, _abc.Awaitable[_support_set_pb2.UpdateExemplarsResponse]]:
+        """Changes labels and metadata of exemplars by id: what EvaluateSupportSet suspects is corrected
+        without its image. What cannot be changed is reported one by one, the rest is committed together.
+        """
 
     @_abc_1.abstractmethod
     def ListExemplars(

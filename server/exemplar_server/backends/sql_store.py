@@ -17,6 +17,7 @@ from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError
 
 from exemplar_server.backends import sql_answers, sql_changes, sql_queries
+from exemplar_server.backends.sql_lifecycle import SqlLifecycle
 from exemplar_server.backends.sql_open import open_database
 from exemplar_server.backends.sql_readers import Readers
 from exemplar_server.core.exemplars import Hint
@@ -45,7 +46,7 @@ T = TypeVar("T")
 NO_QUOTAS = Quotas()
 
 
-class SqlStore:
+class SqlStore(SqlLifecycle):
     """Implements core.ports.Store. One event loop only; the work is done on its own threads."""
 
     def __init__(self, url: str, quotas: Quotas = NO_QUOTAS) -> None:

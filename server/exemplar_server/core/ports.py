@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Protocol
 
+from exemplar_server.core.lifecycle import LifecycleStore
+
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Collection, Sequence
 
@@ -71,7 +73,7 @@ class ApproximateFactory(Protocol):
     def __call__(self, embeddings_ND: NDArray[np.float32]) -> ApproximateIndex: ...
 
 
-class Store(Protocol):
+class Store(LifecycleStore, Protocol):
     """The truth. A mutation that returned is on disk; each is one transaction.
 
     Every method raises StoreUnavailableError when the disk refuses. Methods that take a `name`

@@ -13,6 +13,7 @@ from exemplar_server.core.classify import Answer, Answers, classify
 from exemplar_server.core.contents import embed_contents, in_order, present, usable
 from exemplar_server.core.embedder import Timings
 from exemplar_server.core.exemplars import ItemResult, NewExemplar, Page, new_exemplar_id
+from exemplar_server.core.lifecycle import Lifecycle
 from exemplar_server.errors import (
     EmptySupportSetError,
     ExemplarError,
@@ -72,7 +73,7 @@ class Listed:
     thumbnails: Mapping[str, bytes]
 
 
-class SupportSets:
+class SupportSets(Lifecycle):
     """Every tenant's support sets. One event loop only. `embedders`: the default one first."""
 
     def __init__(

@@ -85,7 +85,7 @@ def described(value: SupportSet, label_counts: Mapping[str, int]) -> support_set
 def add_response(added: Added) -> support_set.AddExemplarsResponse:
     return support_set.AddExemplarsResponse(
         results=[
-            support_set.AddExemplarResult(error=_item_result_error(item))
+            support_set.AddExemplarResult(error=item_result_error(item))
             if item.reason
             else support_set.AddExemplarResult(exemplar_id=item.exemplar_id)
             for item in added.change.items
@@ -100,7 +100,7 @@ def add_response(added: Added) -> support_set.AddExemplarsResponse:
 def remove_response(change: Change) -> support_set.RemoveExemplarsResponse:
     return support_set.RemoveExemplarsResponse(
         results=[
-            support_set.RemoveExemplarResult(error=_item_result_error(item))
+            support_set.RemoveExemplarResult(error=item_result_error(item))
             if item.reason
             else support_set.RemoveExemplarResult(exemplar_id=item.exemplar_id)
             for item in change.items
@@ -162,7 +162,7 @@ def item_error(error: ExemplarError, path: str = "") -> embedding.ItemError:
     )
 
 
-def _item_result_error(item: ItemResult) -> embedding.ItemError:
+def item_result_error(item: ItemResult) -> embedding.ItemError:
     return embedding.ItemError(reason=_reason(item.reason), message=item.message)
 
 

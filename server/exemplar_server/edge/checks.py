@@ -12,7 +12,7 @@ from exemplar_server.core.vectors import Vector
 from exemplar_server.errors import InvalidInputError, LimitExceededError
 
 if TYPE_CHECKING:
-    from collections.abc import Sized
+    from collections.abc import Mapping, Sized
 
     from exemplar.v1 import classification_pb2 as classification
     from exemplar.v1 import map_pb2 as maps
@@ -42,6 +42,14 @@ def check_label(path: str, label: str, limits: Limits) -> None:
         )
     if any(ord(c) < ord(" ") or ord(c) == 0x7F for c in label):  # noqa: PLR2004 - DEL
         raise InvalidInputError(f"{path}.label: expected no control characters, got {shown(label)}")
+
+
+def check_metadata(path: str, metadata: Mapping[str, str], limits: Limits) -> None:
+    size = sum(len(key.encode()) + len(value.encode()) for key, value in metadata.items())
+    if size > limits.metadata_bytes:
+        raise LimitExceededError(
+            f"{path}.metadata: expected up to {limits.metadata_bytes} bytes, got {size}"
+        )
 
 
 def check_count(field: str, items: Sized, most: int) -> None:

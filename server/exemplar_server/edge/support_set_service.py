@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from exemplar.v1 import support_set_pb2 as pb
-from exemplar.v1 import support_set_pb2_grpc as rpc
 from exemplar_server.edge import answers, wire
+from exemplar_server.edge.lifecycle_service import LifecycleMethods
 
 if TYPE_CHECKING:
     from exemplar_server.core.limits import Limits
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from exemplar_server.edge.metrics import Metrics
 
 
-class SupportSetServicer(rpc.SupportSetServiceServicer):
+class SupportSetServicer(LifecycleMethods):
     def __init__(self, support_sets: SupportSets, limits: Limits, metrics: Metrics) -> None:
         self._support_sets = support_sets
         self._limits = limits

@@ -6,7 +6,7 @@ Messages name the field, the expectation and the value.
 from __future__ import annotations
 
 import hashlib
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Literal, Protocol
 
 from exemplar.v1 import classification_pb2 as classification
 from exemplar.v1 import support_set_pb2 as support_set
@@ -17,13 +17,14 @@ from exemplar_server.core.exemplars import Listing, RequestKey
 from exemplar_server.edge.checks import (
     check_count,
     check_label,
+    check_metadata,
     check_positive,
     check_range,
     content,
     shown,
 )
 from exemplar_server.edge.credentials import NAME
-from exemplar_server.errors import ExemplarError, InvalidInputError, LimitExceededError
+from exemplar_server.errors import ExemplarError, InvalidInputError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -45,18 +46,21 @@ DEFAULT_PAGE = 100
 MAX_REQUEST_ID = 64
 MAX_TEMPERATURE = 100.0
 
-Mutation = (
-    support_set.CreateSupportSetRequest
-    | support_set.DeleteSupportSetRequest
-    | support_set.AddExemplarsRequest
-    | support_set.RemoveExemplarsRequest
-)
-Mutating = TypeVar(
-    "Mutating",
-    support_set.DeleteSupportSetRequest,
-    support_set.AddExemplarsRequest,
-    support_set.RemoveExemplarsRequest,
-)
+
+class Mutation(Protocol):
+    """A request that changes something."""
+
+    request_id: str
+
+    def SerializeToString(self, *, deterministic: bool = ...) -> bytes: ...
+
+
+class Change(Protocol):
+    """A request that changes a support set which is there."""
+
+    expected_revision: int
+
+    def HasField(self, field_name: Literal["expected_revision"]) -> bool: ...
 
 
 def name(field: str, value: str) -> str:
@@ -95,7 +99,7 @@ def request_key(request: Mutation) -> RequestKey:
     return RequestKey(method, request_id, hashlib.sha256(serialized).digest())
 
 
-def expected_revision(request: Mutating) -> int | None:
+def expected_revision(request: Change) -> int | None:
     return request.expected_revision if request.HasField("expected_revision") else None
 
 
@@ -192,11 +196,7 @@ def _checked_exemplar(path: str, item: support_set.NewExemplar, limits: Limits) 
         check_label(path, item.label, limits)
         if item.exemplar_id:
             name(f"{path}.exemplar_id", item.exemplar_id)
-        size = sum(len(k.encode()) + len(v.encode()) for k, v in item.metadata.items())
-        if size > limits.metadata_bytes:
-            raise LimitExceededError(
-                f"{path}.metadata: expected up to {limits.metadata_bytes} bytes, got {size}"
-            )
+        check_metadata(path, item.metadata, limits)
     except ExemplarError as error:
         return error
     return content(path, item)
