@@ -29,7 +29,7 @@ class FlatIndex:
     """
 
     def __init__(self, embeddings_ND: NDArray[np.float32]) -> None:
-        is_ours = not embeddings_ND.flags.writeable and embeddings_ND.base is None
+        is_ours = not embeddings_ND.flags.writeable
         rows_ND = np.require(embeddings_ND, np.float32, "C")
         if rows_ND.nbytes <= ALIGNED_BYTES:
             rows_ND = _aligned(rows_ND)

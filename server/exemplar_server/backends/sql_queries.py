@@ -17,10 +17,12 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
 
     from numpy.typing import NDArray
-    from sqlalchemy import Row, Select
+    from sqlalchemy import Join, Row, Select
 
 # SQLite allows 32,766 bound variables a statement; a message has at most 1,000 ids.
 IDS_A_STATEMENT = 1000
+# Rows of embeddings: 5 MB at dim 1280.
+READ_AT_ONCE = 1000
 INCARNATIONS_A_STATEMENT = 30_000
 
 
@@ -107,21 +109,31 @@ def delta(connection: Connection, tenant: str, name: str, incarnation: str, revi
     removed = select(r.exemplar_id).where(r.incarnation == target.incarnation, r.revision > since)
     added = (
         select(e.exemplar_id, e.label, v["values"], v.crc32)
-        .select_from(_with_content())
+        .select_from(_with_embedding())
         .where(e.incarnation == target.incarnation, v.fingerprint == target.fingerprint)
-        .where(e.revision > since)
-        .order_by(e.revision, e.exemplar_id)
     )
-    rows = connection.execute(added).all()
-    embeddings_ND = np.empty((len(rows), target.dim), dtype=np.float32)
-    for number, row in enumerate(rows):
-        embeddings_ND[number] = _embedding(row[2], row[3], target)
+    if since:
+        added = added.where(e.revision > since)
+    # By the primary key: in any other order, the database would sort all embeddings first.
+    added = added.order_by(e.exemplar_id).execution_options(yield_per=READ_AT_ONCE)
+    ids: list[str] = []
+    labels: list[str] = []
+    blocks: list[NDArray[np.float32]] = []
+    whole_ND = np.empty((0 if since else target.exemplar_count, target.dim), dtype=np.float32)
+    for rows in connection.execute(added).partitions():
+        block_ND = _embeddings(rows, target)
+        if since:
+            blocks.append(block_ND)
+        else:  # put together at the end, they would take twice the memory
+            whole_ND[len(ids) : len(ids) + len(rows)] = block_ND
+        ids += [row[0] for row in rows]
+        labels += [row[1] for row in rows]
     return Delta(
         target,
         frozenset(connection.execute(removed).scalars()),
-        tuple(row[0] for row in rows),
-        tuple(row[1] for row in rows),
-        embeddings_ND,
+        tuple(ids),
+        tuple(labels),
+        np.concatenate([whole_ND, *blocks]) if since else whole_ND[: len(ids)],
     )
 
 
@@ -166,13 +178,21 @@ def _support_set(row: Row[Any]) -> SupportSet:
     return SupportSet(**fields)
 
 
-def _with_content() -> Any:
-    e, v, i = schema.exemplar.c, schema.embedding.c, schema.image.c
+def _with_embedding() -> Join:
+    e, v = schema.exemplar.c, schema.embedding.c
     same_embedding = and_(v.incarnation == e.incarnation, v.exemplar_id == e.exemplar_id)
+    return schema.exemplar.join(schema.embedding, same_embedding)
+
+
+def _with_content() -> Join:
+    e, i = schema.exemplar.c, schema.image.c
     same_image = and_(i.incarnation == e.incarnation, i.exemplar_id == e.exemplar_id)
-    return schema.exemplar.join(schema.embedding, same_embedding).outerjoin(
-        schema.image, same_image
-    )
+    return _with_embedding().outerjoin(schema.image, same_image)
+
+
+def _embeddings(rows: Sequence[Any], target: SupportSet) -> NDArray[np.float32]:
+    """Of rows of an id, a label, an embedding and its checksum."""
+    return np.stack([_embedding(row[2], row[3], target) for row in rows])
 
 
 def _embedding(values: bytes, crc32: int, target: SupportSet) -> NDArray[np.float32]:
