@@ -34,7 +34,7 @@ from exemplar.stream import ClassifyStream, Request
 from exemplar.v1 import support_set_pb2
 
 
-class AsyncClient(AsyncMapMethods, AsyncLifecycleMethods, AsyncTransferMethods):
+class AsyncClient(AsyncMapMethods, AsyncLifecycleMethods):
     """As Client, method by method. Make it and use it in one event loop."""
 
     def __init__(
