@@ -102,6 +102,12 @@ async def test_what_callers_are_told_of_an_error_names_nothing_of_the_database(s
         await written(stores[0], "INSERT INTO nowhere VALUES (1)")
 
 
+async def test_nothing_is_compressed_that_does_not_get_smaller(stores):
+    external = "SELECT string_agg(attname, ' ' ORDER BY attname) FROM pg_attribute WHERE {}"
+    large = "attstorage = 'e' AND attrelid IN ('embedding'::regclass, 'image'::regclass)"
+    assert await read(stores[0], external.format(large)) == "bytes values"
+
+
 def test_servers_that_start_together_make_one_store(postgres_url):
     with ThreadPoolExecutor(4) as threads:
         stores = list(threads.map(SqlStore, [postgres_url] * 4))

@@ -127,7 +127,7 @@ def test_a_database_that_is_not_there_is_named_without_the_password():
 
 
 def test_a_missing_driver_is_named_with_what_installs_it(monkeypatch):
-    for module in ("sql_postgres", "sql_listener"):
+    for module in ("sql_postgres", "sql_psycopg"):
         monkeypatch.delitem(sys.modules, f"exemplar_server.backends.{module}", raising=False)
     monkeypatch.setitem(sys.modules, "psycopg", None)
     with pytest.raises(ConfigurationError, match=r"install exemplar\[server,postgres\]"):

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import URL, Connection, Engine, create_engine, event, text
 
 from exemplar_server.backends.sql_database import READERS, Database
-from exemplar_server.backends.sql_listener import heard
 from exemplar_server.backends.sql_notifier import Notifier
+from exemplar_server.backends.sql_psycopg import BinaryCursor, heard
 from exemplar_server.backends.sql_transactions import WRITERS, Transactions
 
 if TYPE_CHECKING:
@@ -81,7 +81,7 @@ def _engine(url: URL, connections: int, level: IsolationLevel) -> Engine:
     # No ping before each use: a lost connection is noticed and replaced where it is used.
     engine = create_engine(
         url,
-        connect_args=_arguments(url),
+        connect_args=_arguments(url) | {"cursor_factory": BinaryCursor},
         isolation_level=level,
         pool_size=connections,
         max_overflow=0,

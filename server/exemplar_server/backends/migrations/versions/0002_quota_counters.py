@@ -1,6 +1,7 @@
 """What each support set and each tenant stores, counted: quotas are held against it.
 
-Stores that 0001 made are filled from their rows.
+Stores that 0001 made are filled from their rows. PostgreSQL tries no more to compress what does not
+get smaller.
 """
 
 from __future__ import annotations
@@ -38,6 +39,9 @@ def upgrade() -> None:
         counter = sa.Column(column, sa.BigInteger(), nullable=False, server_default="0")
         op.add_column(table, counter)
     _fill()
+    if op.get_bind().dialect.name == "postgresql":
+        for table, column in (("embedding", "values"), ("image", "bytes")):
+            op.execute(f'ALTER TABLE {table} ALTER COLUMN "{column}" SET STORAGE EXTERNAL')
 
 
 def _fill() -> None:
