@@ -187,13 +187,23 @@ REMOVE_EXEMPLARS = Method(
     support_set_pb2.RemoveExemplarsRequest,
     support_set_pb2.RemoveExemplarsResponse,
 )
-LIST_EXEMPLARS = Method(
 UPDATE_EXEMPLARS = Method(
     _V1 + "SupportSetService/UpdateExemplars",
     support_set_pb2.UpdateExemplarsRequest,
     support_set_pb2.UpdateExemplarsResponse,
 )
+LIST_EXEMPLARS = Method(
     _V1 + "SupportSetService/ListExemplars",
     support_set_pb2.ListExemplarsRequest,
     support_set_pb2.ListExemplarsResponse,
+)
+EXPORT_SUPPORT_SET = Method(
+    _V1 + "TransferService/ExportSupportSet",
+    transfer_pb2.ExportSupportSetRequest,
+    transfer_pb2.ExportSupportSetResponse,
+)
+IMPORT_SUPPORT_SET = Method(
+    _V1 + "TransferService/ImportSupportSet",
+    transfer_pb2.ImportSupportSetRequest,
+    transfer_pb2.ImportSupportSetResponse,
 )
