@@ -6,7 +6,7 @@ BACKBONE := build/backbones/lite0/1/manifest.json
 GENERATOR := .venv-proto
 
 .DEFAULT_GOAL := help
-.PHONY: help demo serve test check lint types imports proto proto-current buf bench clean
+.PHONY: help demo serve test check lint types imports proto proto-current buf bench torture clean
 
 help: ## show this list
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  \1\t/' | expand -t 12
@@ -54,6 +54,9 @@ proto-current: $(GENERATOR)/installed
 
 bench: $(BACKBONE) ## measure throughput and latency, write a dated report
 	PYTHONPATH=tests $(BIN)/python tests/bench/embed.py --out tests/bench/results/$$(date -u +%F)-embed.md
+
+torture: $(BACKBONE) ## kill servers under load for a quarter of an hour, write a dated report
+	PYTHONPATH=tests $(BIN)/python tests/torture/torture.py --out tests/bench/results/$$(date -u +%F)-torture.md
 
 clean: ## remove everything that was built
 	rm -rf $(VENV) $(GENERATOR) build dist

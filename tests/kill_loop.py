@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import queue
 import threading
 import time
@@ -36,6 +37,7 @@ class Plan:
     most_acknowledged: int
     seed: int
     clients: int = 4
+    until: float = math.inf  # no kill comes later, by time.monotonic
     told: Callable[[str], None] = lambda _: None
 
 
@@ -69,11 +71,13 @@ def run(backbone: Path, url: str, plan: Plan) -> Run:
                 lives.end()
             done.kills += 1
             plan.told(f"{number} kills, {len(done.history.calls)} calls")
-        with _life(backbone, url, plan.kills + 1, done) as (_, calls):
-            lives.begin(Life(plan.kills + 1, calls, is_last=True))
+            if time.monotonic() > plan.until:
+                break
+        with _life(backbone, url, done.kills + 1, done) as (_, calls):
+            lives.begin(Life(done.kills + 1, calls, is_last=True))
             for work in working:
                 work.result(PATIENCE_SECONDS)
-            _look(done.history, Life(plan.kills + 1, calls))
+            _look(done.history, Life(done.kills + 1, calls))
     return done
 
 

@@ -1,0 +1,139 @@
+"""The long form of the tests of what must never be lost: `make torture`, a quarter of an hour.
+
+Writes a report; ends with 1 where a bar is missed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import platform
+import subprocess
+import sys
+import tempfile
+import time
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import tiny_backbone
+from history_checker import DUPLICATE, LOST, RESURRECTED, UNEXPLAINED, WENT_BACK, violations
+from kill_loop import Plan, run
+from postgres_server import postgres_server
+
+if TYPE_CHECKING:
+    from kill_loop import Run
+
+KINDS = (LOST, RESURRECTED, DUPLICATE, WENT_BACK, UNEXPLAINED)
+MISSED = " (the bar is missed)"
+TOLD_EVERY = 20  # kills
+SEED = 11
+CLIENTS = 6
+WRITES_A_KILL = 220  # at most; half of it on average
+READY_SECONDS = 5.0
+
+
+def main() -> None:
+    arguments = _arguments()
+    with ExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        tiny_backbone.write(folder / "backbones")
+        server = stack.enter_context(postgres_server())
+        urls = {"SQLite": f"sqlite:///{folder}/store.db", "PostgreSQL": server.create("killed")}
+        with ThreadPoolExecutor() as threads:
+            working = {
+                dialect: threads.submit(run, folder / "backbones", url, _plan(dialect, arguments))
+                for dialect, url in urls.items()
+            }
+            runs = {dialect: work.result() for dialect, work in working.items()}
+    columns = {dialect: _figures(done, arguments) for dialect, done in runs.items()}
+    report = _report(columns, arguments)
+    _say(report)
+    if arguments.out:
+        arguments.out.write_text(report)
+    is_missed = any(MISSED in figure for column in columns.values() for figure in column.values())
+    sys.exit("a bar is missed" if is_missed else 0)
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--kills", type=int, default=300, help="on each store")
+    parser.add_argument("--writes", type=int, default=30_000, help="the bar, on each store")
+    parser.add_argument("--minutes", type=float, default=15, help="no kill comes later")
+    parser.add_argument("--out", type=Path, help="where the report goes")
+    return parser.parse_args()
+
+
+def _plan(dialect: str, arguments: argparse.Namespace) -> Plan:
+    def told(line: str) -> None:
+        if int(line.split(maxsplit=1)[0]) % TOLD_EVERY == 0:
+            _say(f"{datetime.now(UTC):%H:%M:%S} {dialect}: {line}")
+
+    until = time.monotonic() + 60 * arguments.minutes
+    return Plan(arguments.kills, WRITES_A_KILL, SEED, CLIENTS, until, told)
+
+
+def _figures(done: Run, arguments: argparse.Namespace) -> dict[str, str]:
+    calls = done.history.calls
+    kinds = [v.kind for v in violations(calls)]
+    writes = sum(call.is_acknowledged_write for call in calls)
+    retried = sum(call.tries > 1 and call.is_change for call in calls)
+    slowest = max(done.ready_seconds)
+    return {
+        "kills": _judged(done.kills, done.kills >= arguments.kills),
+        "acknowledged writes": _judged(writes, writes >= arguments.writes),
+        "reads that were checked": str(sum(not c.is_change and c.outcome == "OK" for c in calls)),
+        "calls that a kill interrupted and that were sent once more": str(retried),
+        **{kind: _judged(kinds.count(kind), not kinds.count(kind)) for kind in KINDS},
+        "ready after a kill, slowest, s": _judged(f"{slowest:.2f}", slowest < READY_SECONDS),
+        "the same, median": f"{sorted(done.ready_seconds)[len(done.ready_seconds) // 2]:.2f}",
+    }
+
+
+def _judged(figure: object, is_good: bool) -> str:
+    return f"{figure}{'' if is_good else MISSED}"
+
+
+def _report(columns: dict[str, dict[str, str]], arguments: argparse.Namespace) -> str:
+    rows = next(iter(columns.values()))
+    lines = [["", *columns], ["---"] * (len(columns) + 1)]
+    lines += [[row, *(column[row] for column in columns.values())] for row in rows]
+    table = "".join("| " + " | ".join(line) + " |\n" for line in lines)
+    facts = {
+        "date": f"{datetime.now(UTC):%Y-%m-%d}",
+        "commit": _commit(),
+        "machine": f"{len(os.sched_getaffinity(0))} shared cores ({platform.machine()})",
+        "python": platform.python_version(),
+        "clients": CLIENTS,
+        "kills": arguments.kills,
+        "minutes": arguments.minutes,
+    }
+    return INTRODUCTION.format(**facts) + table
+
+
+INTRODUCTION = """# Kills under load: what was acknowledged, and what is there
+
+{date}, commit {commit}, {machine}, Python {python}.
+`make torture`: both stores at once, each with {clients} clients that share three support sets: they
+add, remove, delete, make anew under the same name, list and classify. SIGKILL of the server at a
+random moment, {kills} times, for up to {minutes:.0f} minutes; what was interrupted is sent once
+more with its request_id. Every answer is held against what must be there at its revision
+(tests/history_checker.py).
+
+"""
+
+
+def _commit() -> str:
+    command = ["git", "rev-parse", "--short", "HEAD"]
+    return subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
+
+
+def _say(line: str) -> None:
+    sys.stdout.write(line + "\n")
+    sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    main()
