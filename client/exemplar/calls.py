@@ -197,13 +197,3 @@ LIST_EXEMPLARS = Method(
     support_set_pb2.ListExemplarsRequest,
     support_set_pb2.ListExemplarsResponse,
 )
-EXPORT_SUPPORT_SET = Method(
-    _V1 + "TransferService/ExportSupportSet",
-    transfer_pb2.ExportSupportSetRequest,
-    transfer_pb2.ExportSupportSetResponse,
-)
-IMPORT_SUPPORT_SET = Method(
-    _V1 + "TransferService/ImportSupportSet",
-    transfer_pb2.ImportSupportSetRequest,
-    transfer_pb2.ImportSupportSetResponse,
-)
