@@ -76,6 +76,36 @@ def test_answers_equal_brute_force_with_merges_at_any_time(seed, events):
 
 
 @pytest.mark.usefixtures("small_tail")
+@given(seed=st.integers(0, 2**32 - 1), events=events)
+def test_prototypes_follow_additions_removals_and_merges(seed, events):
+    model, snapshot = Model(seed), empty(support_set())
+    for event in events:
+        if isinstance(event, tuple):
+            snapshot = advance(snapshot, model.step(*event), BruteIndex)
+        elif due := merging.due(snapshot):
+            snapshot = merging.adopt(snapshot, merge(due, BruteIndex))
+        if model.rows:
+            labels, prototypes_LD = snapshot.prototypes
+            rows = list(model.rows.values())
+            assert labels == tuple(sorted({label for label, _ in rows}))
+            for label, prototype_D in zip(labels, prototypes_LD, strict=True):
+                sum_D = np.sum([row_D for name, row_D in rows if name == label], axis=0)
+                np.testing.assert_allclose(prototype_D, sum_D / np.linalg.norm(sum_D), atol=1e-4)
+
+
+@pytest.mark.usefixtures("small_tail")
+def test_removing_rows_of_a_large_segment_leaves_its_sums_to_be_corrected():
+    snapshot = of_parts(40)
+    before_LD = snapshot.segments[0].sums_LD
+    names = snapshot.live()[0]
+    fewer = advance(snapshot, delta_of([], removed=names[:10]), BruteIndex)
+    assert "sums_LD" in vars(fewer.segments[0])
+    anew_LD = settled(fewer).segments[0].sums_LD
+    np.testing.assert_allclose(fewer.segments[0].sums_LD, anew_LD, atol=1e-6)
+    assert not np.allclose(before_LD, anew_LD)
+
+
+@pytest.mark.usefixtures("small_tail")
 @given(sizes=st.lists(st.integers(5, 60), max_size=8))
 def test_after_all_merges_each_segment_has_twice_the_rows_of_the_next_smaller(sizes):
     rows = sorted((len(s.rows) for s in settled(of_parts(*sizes)).segments), reverse=True)

@@ -1,7 +1,7 @@
 """Segments: sealed rows with their own ids and labels, and which of them are dead.
 
-Shapes: N rows of one segment by id (dead ones included), R ids to remove, Q queries, K neighbors,
-D dim.
+Shapes: N rows of one segment by id (dead ones included), R ids to remove, L labels, Q queries,
+K neighbors, D dim.
 """
 
 from __future__ import annotations
@@ -9,12 +9,13 @@ from __future__ import annotations
 import math
 from bisect import bisect_right
 from dataclasses import dataclass, replace
+from functools import cached_property
 from itertools import compress
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from exemplar_server.core import approximation
+from exemplar_server.core import approximation, heads
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
@@ -35,6 +36,7 @@ MOST_TIES = 1000
 # Python's objects beside the arrays of one segment.
 OBJECTS_BYTES = 2000
 NAME_BYTES = 120
+SUMMED_ROWS = 8192
 
 
 @dataclass(frozen=True, eq=False)
@@ -88,10 +90,44 @@ class Segment:
 
     @property
     def size_bytes(self) -> int:
+        """With what was computed of the rows."""
         more = 0 if self.approximation is None else self.approximation.size_bytes
+        if "sums_LD" in vars(self):
+            more += self.sums_LD.nbytes
         return (
             self.rows.size_bytes + (0 if self.is_live_N is None else self.is_live_N.nbytes) + more
         )
+
+    @cached_property
+    def counts_L(self) -> NDArray[np.int64]:
+        """Each label's live rows, in the order of `rows.names`."""
+        codes_N = self.rows.codes_N[self.live_rows()]
+        return np.bincount(codes_N, minlength=len(self.rows.names))
+
+    @property
+    def live_names(self) -> list[str]:
+        return list(compress(self.rows.names, self.counts_L.tolist()))
+
+    @cached_property
+    def sums_LD(self) -> NDArray[np.float64]:
+        """Each label's sum of live rows, in the order of `rows.names`."""
+        sums_LD = np.zeros((len(self.rows.names), self.rows.embeddings_ND.shape[1]))
+        places_N = np.arange(len(self.rows))[self.live_rows()]
+        for start in range(0, len(places_N), SUMMED_ROWS):
+            self._add(places_N[start : start + SUMMED_ROWS], sums_LD, 1)
+        return sums_LD
+
+    def _add(self, places_N: NDArray[np.int64], sums_LD: NDArray[np.float64], sign: int) -> None:
+        codes_L, inverse_N = np.unique(self.rows.codes_N[places_N], return_inverse=True)
+        rows_ND = self.rows.embeddings_ND[places_N]
+        sums_LD[codes_L] += sign * heads.label_sums(rows_ND, inverse_N, len(codes_L))
+
+    def codes_in(self, names: Sequence[str]) -> NDArray[np.int64]:
+        """Every row's label as its number in these ordered names; any number for a dead row."""
+        code_of = {name: code for code, name in enumerate(names)}
+        numbers_L = np.array([code_of.get(name, 0) for name in self.rows.names], np.int64)
+        result_N: NDArray[np.int64] = numbers_L[self.rows.codes_N]
+        return result_N
 
     def live_rows(self) -> NDArray[np.int64] | slice:
         return slice(None) if self.is_live_N is None else np.flatnonzero(self.is_live_N)
@@ -105,9 +141,14 @@ class Segment:
             return self
         old_N = self.is_live_N
         is_live_N = np.ones(len(self.rows), np.bool_) if old_N is None else old_N.copy()
-        is_live_N[places_R] = False
-        dead = len(is_live_N) - int(np.count_nonzero(is_live_N))
-        return replace(self, is_live_N=is_live_N, dead=dead)
+        newly_R = np.unique(places_R[is_live_N[places_R]])
+        is_live_N[newly_R] = False
+        buried = replace(self, is_live_N=is_live_N, dead=self.dead + len(newly_R))
+        if "sums_LD" in vars(self) and len(newly_R):
+            sums_LD = self.sums_LD.copy()
+            self._add(newly_R, sums_LD, -1)
+            vars(buried)["sums_LD"] = sums_LD
+        return buried
 
     def approximately_nearest(
         self, queries_QD: NDArray[np.float32], k: int

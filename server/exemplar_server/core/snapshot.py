@@ -8,7 +8,6 @@ Shapes: N rows (dead ones included), R ids to remove, Q queries, L labels, D dim
 
 from __future__ import annotations
 
-from collections import Counter
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, NamedTuple
@@ -19,6 +18,7 @@ from exemplar_server.core import calibration, familiarity, heads, ridge
 from exemplar_server.core.approximation import DOWN_TO_EXEMPLARS
 from exemplar_server.core.familiarity import OpenSet
 from exemplar_server.core.leave_one_out import LeftOut
+from exemplar_server.core.live_rows import label_counts, label_names, label_sums, live_rows
 from exemplar_server.core.merge import merge
 from exemplar_server.core.sampling import spread_over_labels
 from exemplar_server.core.segments import Segment, encoded, seal
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from exemplar_server.core.exemplars import Delta, SupportSet
     from exemplar_server.core.ports import IndexFactory
     from exemplar_server.core.ridge import Ridge
-    from exemplar_server.core.segments import Candidate, Rows
+    from exemplar_server.core.segments import Candidate
 
 # 0.5 MB to copy at dim 512: a tenth of a millisecond.
 TAIL_ROWS = 256
@@ -42,8 +42,8 @@ TAIL_ROWS = 256
 OBJECTS_BYTES = 3000
 # A UUID, the number of its label, and a little.
 ID_AND_LABEL_BYTES = 48
-# What grows with the rows or the square of the labels.
-COMPUTED = ("prototypes", "prototype_products", "ridge", "is_live_N")
+# What grows with the labels or the rows.
+COMPUTED = ("prototypes", "ridge")
 # What a snapshot keeps that goes by the rows' places in its segments.
 BY_ROW = frozenset({"labels", "is_live_N"})
 # Calibrating on more exemplars takes longer and tells hardly more.
@@ -114,8 +114,7 @@ class Snapshot:
     @cached_property
     def code_of(self) -> dict[str, int]:
         """The live labels, numbered in their order."""
-        names = sorted({self.labels[row] for row in np.flatnonzero(self.is_live_N)})
-        return {label: code for code, label in enumerate(names)}
+        return {label: code for code, label in enumerate(label_names(self.segments))}
 
     def coded(self, labels: Sequence[str]) -> tuple[tuple[str, ...], NDArray[np.int64]]:
         """All labels' names, and the numbers of these."""
@@ -125,9 +124,8 @@ class Snapshot:
     @cached_property
     def prototypes(self) -> tuple[tuple[str, ...], NDArray[np.float32]]:
         """The labels, ordered, and their prototypes (L, D)."""
-        live_N = np.flatnonzero(self.is_live_N)
-        names, codes_N = self.coded([self.labels[row] for row in live_N])
-        return names, heads.prototypes(self.embeddings_ND[live_N], codes_N, len(names))
+        names = tuple(self.code_of)
+        return names, heads.unit(label_sums(self.segments, names)).astype(np.float32)
 
     def open_set(self, base: BasePrototypes) -> OpenSet:
         """With the backbone's base prototypes; computed once."""
@@ -142,10 +140,9 @@ class Snapshot:
 
     @cached_property
     def ridge(self) -> Ridge:
-        _, labels, embeddings_ND = self.live()
-        names, codes_N = self.coded(labels)
-        rows = spread_over_labels(codes_N, MOST_FITTED)
-        return ridge.fit(embeddings_ND[rows], codes_N[rows], len(names))
+        live = live_rows(self.segments)
+        rows = spread_over_labels(live.codes_N, MOST_FITTED)
+        return ridge.fit(live.embeddings(rows), live.codes_N[rows], len(live.names))
 
     def calibration(self, head: str, k: int) -> Calibration:
         """Of `head`, or of the one that AUTO stands for; computed once.
@@ -166,7 +163,7 @@ class Snapshot:
         return {}  # two threads may compute the same: both get it right
 
     def _check_ridge(self) -> None:
-        counts = Counter(self.labels[row] for row in np.flatnonzero(self.is_live_N))
+        counts = label_counts(self.segments)
         label, fewest = min(counts.items(), key=lambda item: (item[1], item[0]))
         if fewest < heads.RIDGE_EXEMPLARS:
             raise TooFewExemplarsError(
@@ -176,39 +173,18 @@ class Snapshot:
 
     def _sample(self) -> LeftOut:
         """MOST_CALIBRATED exemplars at most."""
-        _, labels, embeddings_ND = self.live()
-        count = min(len(labels), MOST_CALIBRATED)
-        rows = np.linspace(0, len(labels) - 1, count).astype(np.int64)
-        names, codes_N = np.unique(self.coded(labels)[1][rows], return_inverse=True)
-        return LeftOut(embeddings_ND[rows], codes_N, len(names))
-
-    @cached_property
-    def labels(self) -> list[str]:
-        """Every row's label, dead ones included."""
-        return [s.rows.names[code] for s in self.segments for code in s.rows.codes_N.tolist()]
-
-    @cached_property
-    def is_live_N(self) -> NDArray[np.bool_]:
-        return np.concatenate([np.zeros(0, np.bool_), *map(_is_live, self.segments)])
-
-    @property
-    def embeddings_ND(self) -> NDArray[np.float32]:
-        """Every row's embedding, dead ones included; a copy where there are several segments."""
-        return _stack([s.rows.embeddings_ND for s in self.segments], self.support_set.dim)
+        live = live_rows(self.segments)
+        count = min(self.live_count, MOST_CALIBRATED)
+        rows = np.linspace(0, self.live_count - 1, count).astype(np.int64)
+        names, codes_N = np.unique(live.codes_N[rows], return_inverse=True)
+        return LeftOut(live.embeddings(rows), codes_N, len(names))
 
     def live(self) -> tuple[list[str], list[str], NDArray[np.float32]]:
         """Ids, labels and embeddings of the live exemplars, by id. Not to be written to."""
         if not self.segments:
             return [], [], np.zeros((0, self.support_set.dim), np.float32)
-        rows = self._merged_rows()
-        ids = [exemplar_id.decode() for exemplar_id in rows.ids_N.tolist()]
-        return ids, [rows.names[code] for code in rows.codes_N.tolist()], rows.embeddings_ND
-
-    def _merged_rows(self) -> Rows:
-        only = self.segments[0]
-        if len(self.segments) == 1 and not only.dead:
-            return only.rows
-        return merge(self.segments, _Unsearched).rows
+        live = live_rows(self.segments)
+        return live.ids, live.labels, live.all_embeddings()
 
 
 def _nearest(
@@ -268,31 +244,8 @@ def _compacted(segment: Segment, build: IndexFactory) -> Segment:
     return Segment(merge((segment,), build).rows)
 
 
-def _is_live(segment: Segment) -> NDArray[np.bool_]:
-    is_live_N = segment.is_live_N
-    return np.ones(len(segment.rows), np.bool_) if is_live_N is None else is_live_N
-
-
-def _stack(parts: Sequence[NDArray[np.float32]], dim: int) -> NDArray[np.float32]:
-    if len(parts) == 1:
-        return parts[0]
-    return np.concatenate([np.zeros((0, dim), np.float32), *parts])
-
-
 def _array_bytes(value: object) -> int:
     if isinstance(value, np.ndarray):
         return value.nbytes
     parts = value if isinstance(value, tuple) else getattr(value, "__dict__", {}).values()
     return sum(part.nbytes for part in parts if isinstance(part, np.ndarray))
-
-
-@dataclass(frozen=True)
-class _Unsearched:
-    """Rows that are listed only."""
-
-    embeddings_ND: NDArray[np.float32]
-
-    def search(
-        self, queries_QD: NDArray[np.float32], k: int
-    ) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
-        raise NotImplementedError
