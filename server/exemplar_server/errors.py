@@ -18,6 +18,7 @@ ExemplarError
 ├── UnauthenticatedError
 ├── PermissionDeniedError
 ├── StoreUnavailableError         the store refuses writes
+├── UpgradeRefusedError           a backbone upgrade cannot do this now
 ├── CorruptSupportSetError        what the store has is not what was written
 ├── NotServingError               starting or stopping
 └── InternalError                 our fault
@@ -115,6 +116,10 @@ class StoreUnavailableError(ExemplarError):
 
 class CorruptSupportSetError(ExemplarError):
     reason = "CORRUPT_SUPPORT_SET"
+
+
+class UpgradeRefusedError(ExemplarError):
+    reason = "UPGRADE_REFUSED"
 
 
 class NotServingError(ExemplarError):

@@ -67,6 +67,10 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """The tenant would store more exemplars or bytes than it may; removing some makes room."""
     ERROR_REASON_CORRUPT_SUPPORT_SET: _ErrorReason.ValueType  # 20
     """What the store has of the support set is not what was written; other support sets go on."""
+    ERROR_REASON_UPGRADE_REFUSED: _ErrorReason.ValueType  # 21
+    """A backbone upgrade cannot be started, rolled back, cancelled or finished as the support set is; the message
+    says why, and what to do.
+    """
 
 class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper):
     """The kinds of errors, of single items and (as google.rpc.ErrorInfo.reason) of whole calls."""
@@ -113,6 +117,10 @@ ERROR_REASON_QUOTA_EXCEEDED: ErrorReason.ValueType  # 19
 """The tenant would store more exemplars or bytes than it may; removing some makes room."""
 ERROR_REASON_CORRUPT_SUPPORT_SET: ErrorReason.ValueType  # 20
 """What the store has of the support set is not what was written; other support sets go on."""
+ERROR_REASON_UPGRADE_REFUSED: ErrorReason.ValueType  # 21
+"""A backbone upgrade cannot be started, rolled back, cancelled or finished as the support set is; the message
+says why, and what to do.
+"""
 Global___ErrorReason: _TypeAlias = ErrorReason  # noqa: Y015
 
 @_typing.final
@@ -218,7 +226,9 @@ class EmbedRequest(_message.Message):
     IMAGES_FIELD_NUMBER: _builtins.int
     BACKBONE_FIELD_NUMBER: _builtins.int
     backbone: _builtins.str
-    """Name of a backbone in ListBackbones. Default (empty): the server's default backbone."""
+    """Name of a backbone in ListBackbones, or name@version where several versions run (the name alone is the first).
+    Default (empty): the server's default backbone.
+    """
     @_builtins.property
     def images(self) -> _containers.RepeatedScalarFieldContainer[_builtins.bytes]:
         """JPEG, PNG or WebP files. 1 to `limits.images_per_request` of them."""

@@ -11,6 +11,7 @@ from sqlalchemy import (
     Boolean,
     Column,
     DateTime,
+    Float,
     ForeignKey,
     Index,
     Integer,
@@ -175,6 +176,32 @@ purge = Table(
     Column("incarnation", text(36), primary_key=True),
     Column("deletion", text(36), nullable=False),
     Index("purge_deletion", "deletion"),
+)
+
+# The backbone upgrade of a support set, until it is finished or cancelled; it ends with its set.
+upgrade = Table(
+    "upgrade",
+    metadata,
+    Column(
+        "incarnation",
+        ForeignKey("support_set.incarnation", ondelete="CASCADE"),
+        primary_key=True,
+    ),
+    Column("state", text(16), nullable=False),
+    Column("is_forced", Boolean, nullable=False),
+    Column("from_backbone", text(129), nullable=False),  # name@version
+    Column("from_fingerprint", text(64), nullable=False),
+    Column("from_dim", Integer, nullable=False),
+    Column("to_backbone", text(129), nullable=False),
+    Column("to_fingerprint", text(64), nullable=False),
+    Column("to_dim", Integer, nullable=False),
+    # Leave-one-out accuracies, of so many exemplars; 0 until they were measured.
+    Column("from_accuracy", Float, nullable=False),
+    Column("to_accuracy", Float, nullable=False),
+    Column("measured_count", BigInteger, nullable=False),
+    Column("message", text(1000), nullable=False),
+    Column("created", DateTime(timezone=True), nullable=False),
+    Index("upgrade_state", "state"),
 )
 
 # The first answer to each request_id, given again to its retries.

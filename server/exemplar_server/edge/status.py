@@ -28,6 +28,7 @@ STATUS_OF: dict[type[BaseException], grpc.StatusCode] = {
     errors.PermissionDeniedError: grpc.StatusCode.PERMISSION_DENIED,
     # Not UNAVAILABLE, which clients retry: a full disk is full in a second, too.
     errors.StoreUnavailableError: grpc.StatusCode.RESOURCE_EXHAUSTED,
+    errors.UpgradeRefusedError: grpc.StatusCode.FAILED_PRECONDITION,
     errors.CorruptSupportSetError: grpc.StatusCode.DATA_LOSS,
     errors.NotServingError: grpc.StatusCode.UNAVAILABLE,
     errors.ExemplarError: grpc.StatusCode.INTERNAL,
