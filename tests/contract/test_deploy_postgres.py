@@ -1,4 +1,4 @@
-"""Three pods over PostgreSQL: what the overlay makes of the base is valid and keeps nothing local."""
+"""Three pods over PostgreSQL: what the overlay makes of the base is valid, and keeps no data."""
 
 from __future__ import annotations
 
