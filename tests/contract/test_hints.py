@@ -12,6 +12,10 @@ from fakes import retried
 from store_calls import Calls
 
 PATIENCE_SECONDS = 30
+CUT_EVERYTHING_ELSE = """
+SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity
+  WHERE datname = 'used_by_all' AND query NOT LIKE 'LISTEN%' AND pid <> pg_backend_pid()
+"""
 CUT = "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE query LIKE 'LISTEN%'"
 
 
@@ -159,6 +163,18 @@ async def test_after_a_cut_everything_may_have_changed_and_hints_go_on(replicas)
         assert await following() is None
         await one.add(target, "a")
         assert await following() == Hint(target.incarnation, 2)
+
+
+async def test_a_server_that_lost_its_own_connections_tells_all_the_same(replicas, postgres):
+    one, other = replicas
+    target = await one.create()
+    await one.add(target, "a")
+    async with hearing(other.store) as following:
+        with postgres.connect("used_by_all") as connection:
+            connection.execute(CUT_EVERYTHING_ELSE)
+        await one.add(target, "b")
+        while (await following()).revision < 3:
+            pass
 
 
 async def test_words_of_others_on_the_channel_are_no_hints(replicas):

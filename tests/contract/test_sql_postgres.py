@@ -1,4 +1,4 @@
-"""What the store promises on PostgreSQL: replicas that race, a database that goes away."""
+"""What the store promises on PostgreSQL: its sessions, and replicas that race."""
 
 import asyncio
 from concurrent.futures import ThreadPoolExecutor
@@ -18,12 +18,6 @@ from fakes import retried
 from store_calls import Calls
 
 REPLICAS = 3
-DIES_IN_COMMIT = """
-CREATE FUNCTION die() RETURNS trigger LANGUAGE plpgsql AS
-  'BEGIN PERFORM pg_terminate_backend(pg_backend_pid()); PERFORM pg_sleep(60); END';
-CREATE CONSTRAINT TRIGGER dies AFTER INSERT ON exemplar
-  DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION die();
-"""
 
 
 @pytest.fixture
@@ -220,58 +214,3 @@ async def test_deadlocks_are_tried_again(stores, postgres):
     locked = stores[0]._write(locking(1, 2)), stores[1]._write(locking(2, 1))  # noqa: SLF001 - the claim is about it
     assert await asyncio.gather(*locked) == [2, 1]
     assert len(tries) == 3
-
-
-# A connection, or the whole database, that goes away
-
-
-async def test_a_change_that_lost_its_connection_before_the_commit_is_made_once(calls):
-    tries = []
-
-    def run(connection):
-        tries.append(1)
-        connection.execute(text("CREATE TABLE made AS SELECT 1"))
-        if len(tries) == 1:
-            connection.execute(text("SELECT pg_terminate_backend(pg_backend_pid())"))
-        return "made"
-
-    assert await calls.store._write(run) == "made"  # noqa: SLF001 - the claim is about it
-    assert len(tries) == 2
-
-
-async def test_a_commit_without_an_answer_is_never_a_success_and_its_retry_finds_out(
-    calls, postgres
-):
-    target, key = await calls.create(), retried()
-    administer(postgres, DIES_IN_COMMIT)
-    with pytest.raises(StoreUnavailableError, match=r"may be made or not; .* same request_id"):
-        await calls.add(target, "a", key=key)
-    administer(postgres, "DROP TRIGGER dies ON exemplar")
-    assert (await calls.add(target, "a", key=key)).revision == 2
-
-
-async def test_lost_connections_cost_no_call(calls, postgres):
-    await calls.create()
-    administer(
-        postgres,
-        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
-        " WHERE datname = 'used_by_all' AND pid <> pg_backend_pid()",
-    )
-    found = await asyncio.gather(*(calls.get() for _ in range(8)))
-    assert {target.revision for target in found} == {1}
-    assert (await calls.add(found[0], "a")).revision == 2
-
-
-async def test_while_the_database_is_gone_calls_say_so_and_then_go_on(calls, postgres):
-    target = await calls.create()
-    await calls.add(target, "a")
-    postgres.kill()
-    try:
-        with pytest.raises(StoreUnavailableError, match=r"cannot be read: OperationalError$"):
-            await calls.get()
-        with pytest.raises(StoreUnavailableError, match=r"refuses to write: OperationalError$"):
-            await calls.add(target, "b")
-    finally:
-        postgres.start()
-    assert (await calls.add(target, "b")).revision == 3
-    assert await calls.ids() == ["a", "b"]

@@ -8,6 +8,7 @@ connection is lost it is forgotten, and polling finds the change.
 from __future__ import annotations
 
 import threading
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from sqlalchemy import Engine, text
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
     from exemplar_server.core.exemplars import Hint
 
 CHANNEL = "exemplar"
+# The first may find that the connection was lost. Then hints are lost, but no change.
+TRIES = 2
 NOTIFY = text(
     "SELECT pg_notify(:channel, hint) FROM unnest(CAST(:hints AS text[])) AS hint"
 ).bindparams(channel=CHANNEL)
@@ -63,8 +66,7 @@ class Notifier:
         return [f"{incarnation}:{revision}" for incarnation, revision in taken.items()]
 
     def _send(self, hints: list[str]) -> None:
-        try:
-            with self._engine.connect() as connection:
+        for _ in range(TRIES):
+            with suppress(DBAPIError), self._engine.connect() as connection:
                 connection.execute(NOTIFY, {"hints": hints})
-        except DBAPIError:
-            return  # a hint is lost, not a change
+                return
