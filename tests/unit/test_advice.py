@@ -19,7 +19,7 @@ def test_one_exemplar_cannot_be_evaluated():
 
 def test_fewer_than_ten_are_too_few_for_ridge():
     found = advised(7, 7)
-    assert found == Advice(3, "It has fewer than 10 exemplars, too few for head RIDGE.")
+    assert found == Advice(3, "With 10 exemplars of each label and more, answers get better still.")
 
 
 def test_a_recall_below_the_sets_accuracy_asks_for_as_many_again_and_names_the_other_label():
@@ -52,7 +52,7 @@ def test_few_exemplars_that_are_answered_wrong_have_both_reasons():
     found = advised(0, 8)
     assert found.exemplars_needed == 8
     assert found.words.startswith(
-        "It has fewer than 10 exemplars, too few for head RIDGE. Only 0 %"
+        "With 10 exemplars of each label and more, answers get better still. Only 0 %"
     )
 
 

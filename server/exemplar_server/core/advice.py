@@ -54,7 +54,7 @@ def advice(
 
 
 def _few(exemplar_count: int) -> Advice:
-    words = f"It has fewer than {RIDGE_EXEMPLARS} exemplars, too few for head RIDGE."
+    words = f"With {RIDGE_EXEMPLARS} exemplars of each label and more, answers get better still."
     if exemplar_count == 1:
         words = "It has one exemplar, so its recall cannot be told."
     return Advice(RIDGE_EXEMPLARS - exemplar_count, words)
