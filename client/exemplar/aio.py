@@ -13,6 +13,7 @@ from exemplar import adding_plan, evaluation, inference_plans, support_set_plans
 from exemplar.adding_plan import AddOptions
 from exemplar.aio_lifecycle import AsyncLifecycleMethods
 from exemplar.aio_maps import AsyncMapMethods
+from exemplar.aio_transfers import AsyncTransferMethods
 from exemplar.answers import (
     AddResult,
     Answer,
@@ -34,7 +35,7 @@ from exemplar.stream import ClassifyStream, Request
 from exemplar.v1 import support_set_pb2
 
 
-class AsyncClient(AsyncMapMethods, AsyncLifecycleMethods):
+class AsyncClient(AsyncTransferMethods, AsyncMapMethods, AsyncLifecycleMethods):
     """As Client, method by method. Make it and use it in one event loop."""
 
     def __init__(

@@ -20,6 +20,7 @@ from exemplar.v1 import (
     evaluation_pb2,
     map_pb2,
     support_set_pb2,
+    transfer_pb2,
 )
 
 RequestT = TypeVar("RequestT", bound=Message)
@@ -196,4 +197,14 @@ LIST_EXEMPLARS = Method(
     _V1 + "SupportSetService/ListExemplars",
     support_set_pb2.ListExemplarsRequest,
     support_set_pb2.ListExemplarsResponse,
+)
+EXPORT_SUPPORT_SET = Method(
+    _V1 + "TransferService/ExportSupportSet",
+    transfer_pb2.ExportSupportSetRequest,
+    transfer_pb2.ExportSupportSetResponse,
+)
+IMPORT_SUPPORT_SET = Method(
+    _V1 + "TransferService/ImportSupportSet",
+    transfer_pb2.ImportSupportSetRequest,
+    transfer_pb2.ImportSupportSetResponse,
 )

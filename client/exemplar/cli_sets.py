@@ -6,13 +6,14 @@ import argparse
 from dataclasses import asdict
 from typing import Any
 
+from exemplar import cli_transfers
 from exemplar.answers import SupportSet
 from exemplar.cli_tables import table
 from exemplar.client import Client
 
 
 def add_commands(commands: Any) -> None:  # argparse keeps the type of subparsers to itself
-    verbs = commands.add_parser("sets", help="list, show, create and delete support sets")
+    verbs = commands.add_parser("sets", help="list, show, create, delete, export, import")
     verb = verbs.add_subparsers(required=True, metavar="VERB")
     verb.add_parser("list").set_defaults(command=_list_sets)
     show = verb.add_parser("show")
@@ -25,6 +26,7 @@ def add_commands(commands: Any) -> None:  # argparse keeps the type of subparser
     delete.set_defaults(command=_delete_set)
     for parser in (show, create, delete):
         parser.add_argument("name", metavar="NAME")
+    cli_transfers.add_verbs(verb)
     info = commands.add_parser("info", help="what the server is and allows")
     info.set_defaults(command=_info)
 

@@ -23,6 +23,7 @@ from exemplar.answers import (
 from exemplar.channel import connection
 from exemplar.client_lifecycle import LifecycleMethods
 from exemplar.client_maps import MapMethods
+from exemplar.client_transfers import TransferMethods
 from exemplar.embedding import Embedding
 from exemplar.evaluation import EvaluateOptions, Evaluation
 from exemplar.images import Image, ImageFile, Labelled
@@ -33,7 +34,7 @@ from exemplar.sync_driver import SyncDriver
 from exemplar.v1 import support_set_pb2
 
 
-class Client(MapMethods, LifecycleMethods):
+class Client(TransferMethods, MapMethods, LifecycleMethods):
     """A connection to one Exemplar server, or to all that its name resolves to.
 
     Any thread may use it, several at once. Calls are retried while the server is unavailable or

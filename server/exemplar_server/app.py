@@ -23,11 +23,13 @@ from exemplar.v1 import (
     evaluation_pb2_grpc,
     map_pb2_grpc,
     support_set_pb2_grpc,
+    transfer_pb2_grpc,
 )
 from exemplar_server.backbones import serve_backbones
 from exemplar_server.backends import images
 from exemplar_server.backends.faiss_index import FlatIndex, IvfIndex
 from exemplar_server.backends.sql_store import SqlStore
+from exemplar_server.backends.sql_transfers import SqlTransfers
 from exemplar_server.backends.tsne import TsneProcesses
 from exemplar_server.core import heap
 from exemplar_server.core.admission import Admission
@@ -35,6 +37,7 @@ from exemplar_server.core.maps import Maps
 from exemplar_server.core.snapshot_cache import SnapshotCache
 from exemplar_server.core.support_sets import SupportSets
 from exemplar_server.core.thumbnails import Thumbnails
+from exemplar_server.core.transfers import Transfers
 from exemplar_server.edge.classification_service import ClassificationServicer
 from exemplar_server.edge.credentials import Credentials, read_api_keys
 from exemplar_server.edge.embedding_service import EmbeddingServicer
@@ -44,6 +47,7 @@ from exemplar_server.edge.map_service import MapServicer
 from exemplar_server.edge.metrics import Metrics, MetricsServer
 from exemplar_server.edge.server_service import ServerServicer
 from exemplar_server.edge.support_set_service import SupportSetServicer
+from exemplar_server.edge.transfer_service import TransferServicer
 from exemplar_server.errors import ConfigurationError
 from exemplar_server.settings import Settings, host_and_port
 
@@ -62,6 +66,7 @@ SERVICES = (
     "exemplar.v1.ClassificationService",
     "exemplar.v1.EvaluationService",
     "exemplar.v1.MapService",
+    "exemplar.v1.TransferService",
 )
 # Connections are renewed, so that new replicas get their share; the longest call may end first.
 CONNECTION_AGE_MS = 30 * 60 * 1000
@@ -76,6 +81,7 @@ class Service:
 
     support_sets: SupportSets
     maps: Maps
+    transfers: Transfers
     backbones: Sequence[Served]
     store: SqlStore
     metrics: Metrics
@@ -132,6 +138,8 @@ async def _build(settings: Settings, stack: AsyncExitStack) -> Service:
     limits = images.ImageLimits(settings.image_bytes, settings.image_pixels)
     thumbnails = Thumbnails(store, partial(images.thumbnail, limits=limits))
     support_sets = SupportSets(store, cache, [one.embedder for one in served], thumbnails)
+    stored = SqlTransfers(store, settings.quotas())
+    transfers = Transfers(store, stored, support_sets, settings.transfer_bytes)
     map_maker = TsneProcesses(settings.map_workers, metrics.map_seconds.observe)
     maps = Maps(map_maker, thumbnails, settings.map_points)
     metrics.watch("exemplar_maps_running", "Jobs that hold a worker.", lambda: map_maker.running)
@@ -160,7 +168,7 @@ async def _build(settings: Settings, stack: AsyncExitStack) -> Service:
         "Support sets that cannot be searched: the store has not what was written.",
         lambda: cache.corrupt_count,
     )
-    return Service(support_sets, maps, served, store, metrics)
+    return Service(support_sets, maps, transfers, served, store, metrics)
 
 
 def _credentials(settings: Settings) -> Credentials:
@@ -206,6 +214,9 @@ def _register(
     )
     map_pb2_grpc.add_MapServiceServicer_to_server(
         MapServicer(sets, service.maps, limits, metrics), server
+    )
+    transfer_pb2_grpc.add_TransferServiceServicer_to_server(
+        TransferServicer(service.transfers, limits), server
     )
     health_pb2_grpc.add_HealthServicer_to_server(healthy, server)
     if settings.reflection:

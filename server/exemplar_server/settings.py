@@ -70,6 +70,10 @@ class Settings(BaseModel):
     tenant_exemplars: Bound = 0
     tenant_bytes: Bound = 0
 
+    # The largest file of a support set that is exported or imported; it lies in a temporary file
+    # in TMPDIR meanwhile.
+    transfer_bytes: Positive = 4 * 2**30
+
     # How much in one request.
     message_bytes: Positive = Limits.message_bytes
     image_bytes: Positive = Limits.image_bytes

@@ -17,15 +17,17 @@ from exemplar.v1 import (
     evaluation_pb2,
     map_pb2,
     support_set_pb2,
+    transfer_pb2,
 )
 
 ROOT = Path(__file__).parents[2]
 BUF = Path(sys.executable).with_name("buf")
 MODULES = [admin_pb2, classification_pb2, embedding_pb2, evaluation_pb2, map_pb2, support_set_pb2]
+MODULES += [transfer_pb2]
 FILES = [module.DESCRIPTOR.name for module in MODULES]
 # What changes something that has a revision already, and what answers from one support set.
 CHANGES = ["AddExemplars", "DeleteSupportSet", "RemoveExemplars", "UpdateExemplars"]
-READS = ["Classify", "ComputeMap", "EvaluateSupportSet", "GetSupportSet"]
+READS = ["Classify", "ComputeMap", "EvaluateSupportSet", "ExportSupportSet", "GetSupportSet"]
 READS += ["ListExemplars", "PlaceOnMap"]
 MUTATIONS = ["CreateSupportSet", *CHANGES]
 # Numbers of fields in descriptor.proto: the steps of a path to what a comment belongs to.
@@ -109,6 +111,7 @@ def test_every_method_is_sorted_into_what_it_does():
         "ComputeMapOfItems",
         "Embed",
         "GetServerInfo",
+        "ImportSupportSet",
         "ListBackbones",
         "ListSupportSets",
         "StreamClassify",

@@ -9,6 +9,7 @@ from exemplar.v1 import embedding_pb2 as embedding
 from exemplar.v1 import evaluation_pb2 as evaluation
 from exemplar.v1 import map_pb2 as maps
 from exemplar.v1 import support_set_pb2 as sets
+from exemplar.v1 import transfer_pb2 as transfers
 from exemplar_server.edge.credentials import key_hash
 from process_calls import addition, questions, removal
 from rpc_caller import METHODS, Caller
@@ -33,6 +34,7 @@ NAMING_A_SET = {
         points=[maps.PlacedExemplar(exemplar_id="a0")],
         queries=questions("set").queries,
     ),
+    "ExportSupportSet": transfers.ExportSupportSetRequest(support_set="set"),
     "StreamClassify": classification.StreamClassifyRequest(request=questions("set")),
 }
 NAMING_NONE = {
@@ -40,6 +42,7 @@ NAMING_NONE = {
     "CreateSupportSet",
     "ListSupportSets",
     "GetServerInfo",
+    "ImportSupportSet",
     "ListBackbones",
     "Embed",
 }

@@ -21,6 +21,7 @@ from exemplar.v1 import (
     evaluation_pb2,
     map_pb2,
     support_set_pb2,
+    transfer_pb2,
 )
 from exemplar_server.edge.credentials import key_hash
 from exemplar_server.edge.logs import configure_logs
@@ -33,6 +34,7 @@ MODULES = (
     evaluation_pb2,
     map_pb2,
     support_set_pb2,
+    transfer_pb2,
 )
 SERVICES = [s.full_name for m in MODULES for s in m.DESCRIPTOR.services_by_name.values()]
 SERVING = health_pb2.HealthCheckResponse.SERVING
