@@ -27,14 +27,11 @@ from exemplar.v1 import (
 )
 from exemplar_server.backbones import serve_backbones
 from exemplar_server.backends import images
-from exemplar_server.backends.faiss_index import FlatIndex, IvfIndex
 from exemplar_server.backends.sql_store import SqlStore
 from exemplar_server.backends.sql_transfers import SqlTransfers
 from exemplar_server.backends.tsne import TsneProcesses
-from exemplar_server.core import heap
 from exemplar_server.core.admission import Admission
 from exemplar_server.core.maps import Maps
-from exemplar_server.core.snapshot_cache import SnapshotCache
 from exemplar_server.core.support_sets import SupportSets
 from exemplar_server.core.thumbnails import Thumbnails
 from exemplar_server.core.transfers import Transfers
@@ -49,6 +46,7 @@ from exemplar_server.edge.server_service import ServerServicer
 from exemplar_server.edge.support_set_service import SupportSetServicer
 from exemplar_server.edge.transfer_service import TransferServicer
 from exemplar_server.errors import ConfigurationError
+from exemplar_server.indexes import hold_indexes
 from exemplar_server.settings import Settings, host_and_port
 
 if TYPE_CHECKING:
@@ -133,11 +131,16 @@ async def _build(settings: Settings, stack: AsyncExitStack) -> Service:
     served = await serve_backbones(settings, metrics, admission, stack)
     store = SqlStore(settings.store_url, settings.quotas())
     stack.callback(store.close)
-    cache = SnapshotCache(store, FlatIndex, IvfIndex, settings.index_bytes, heap.give_back)
-    stack.push_async_callback(cache.close)
+    cache = hold_indexes(settings, store, metrics, stack)
     limits = images.ImageLimits(settings.image_bytes, settings.image_pixels)
     thumbnails = Thumbnails(store, partial(images.thumbnail, limits=limits))
-    support_sets = SupportSets(store, cache, [one.embedder for one in served], thumbnails)
+    support_sets = SupportSets(
+        store,
+        cache,
+        [one.embedder for one in served],
+        thumbnails,
+        settings.revision_wait_seconds,
+    )
     stored = SqlTransfers(store, settings.quotas())
     transfers = Transfers(store, stored, support_sets, settings.transfer_bytes)
     map_maker = TsneProcesses(settings.map_workers, metrics.map_seconds.observe)
@@ -151,22 +154,6 @@ async def _build(settings: Settings, stack: AsyncExitStack) -> Service:
         "exemplar_queue_images",
         "Images that wait for a session.",
         {one.label: one.waiting for one in served},
-    )
-    metrics.watch(
-        "exemplar_index_bytes", "Bytes of support sets held for search.", lambda: cache.size_bytes
-    )
-    metrics.watch(
-        "exemplar_index_support_sets", "Support sets held for search.", lambda: len(cache)
-    )
-    metrics.watch(
-        "exemplar_index_approximated_support_sets",
-        "Support sets held whose searches may be approximate.",
-        lambda: cache.approximated_count,
-    )
-    metrics.watch(
-        "exemplar_index_corrupt_support_sets",
-        "Support sets that cannot be searched: the store has not what was written.",
-        lambda: cache.corrupt_count,
     )
     return Service(support_sets, maps, transfers, served, store, metrics)
 

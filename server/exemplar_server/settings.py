@@ -62,6 +62,10 @@ class Settings(BaseModel):
     queue_images: Positive = 1024
     queue_bytes: Positive = 256 * 2**20
     index_bytes: Positive = 2**30
+    # Whether every read asks the store for the revision; else another server's change may be seen
+    # up to a second later. And how long a read waits for its min_revision.
+    strict_reads: bool = False
+    revision_wait_seconds: Annotated[float, Field(ge=0, le=60)] = 2.0
     map_workers: Positive = 1  # maps drawn at once, each on one thread at low priority
     cores: Annotated[int, Field(ge=0)] = 0  # 0: all that this process may use
     drain_seconds: Annotated[float, Field(ge=0, le=600)] = 20.0

@@ -14,6 +14,7 @@ from exemplar_server.core.contents import embed_contents, in_order, present, usa
 from exemplar_server.core.embedder import Timings
 from exemplar_server.core.exemplars import ItemResult, NewExemplar, Page, new_exemplar_id
 from exemplar_server.core.lifecycle import Lifecycle
+from exemplar_server.core.waiting import until_reached
 from exemplar_server.errors import (
     EmptySupportSetError,
     ExemplarError,
@@ -82,11 +83,13 @@ class SupportSets(Lifecycle):
         cache: SnapshotCache,
         embedders: Sequence[Embedder],
         thumbnails: Thumbnails,
+        revision_wait_seconds: float = 0.0,
     ) -> None:
         self._store = store
         self._cache = cache
         self._embedders = embedders
         self._thumbnails = thumbnails
+        self._revision_wait_seconds = revision_wait_seconds
         self._changes: set[asyncio.Task[Change]] = set()  # the loop itself holds tasks weakly
 
     def embedder(self, backbone: str) -> Embedder:
@@ -123,9 +126,13 @@ class SupportSets(Lifecycle):
         self, tenant: str, name: str, min_revision: int
     ) -> tuple[SupportSet, dict[str, int]]:
         """The support set and its exemplars a label."""
-        support_set, label_counts = await self._store.describe(tenant, name)
-        support_set.check_reached(min_revision)
-        return support_set, label_counts
+
+        async def read() -> tuple[SupportSet, dict[str, int]]:
+            described = await self._store.describe(tenant, name)
+            described[0].check_reached(min_revision)
+            return described
+
+        return await until_reached(read, self._revision_wait_seconds)
 
     async def page(self, tenant: str, after: str, count: int) -> Page[SupportSet]:
         found = await self._store.page(tenant, after, count + 1)
@@ -143,8 +150,13 @@ class SupportSets(Lifecycle):
     ) -> Listed:
         """A page of exemplars by id."""
         more = replace(listing, count=listing.count + 1)
-        support_set, found = await self._store.exemplars(tenant, name, more)
-        support_set.check_reached(min_revision)
+
+        async def read() -> tuple[SupportSet, list[Exemplar]]:
+            listed = await self._store.exemplars(tenant, name, more)
+            listed[0].check_reached(min_revision)
+            return listed
+
+        support_set, found = await until_reached(read, self._revision_wait_seconds)
         is_last = len(found) <= listing.count
         page = found[: listing.count]
         token = "" if is_last else page[-1].exemplar_id
@@ -223,7 +235,9 @@ class SupportSets(Lifecycle):
         Raises:
             EmptySupportSetError: there is none.
         """
-        snapshot = await self._cache.get(tenant, name, min_revision)
+        snapshot = await until_reached(
+            lambda: self._cache.get(tenant, name, min_revision), self._revision_wait_seconds
+        )
         if not snapshot.support_set.exemplar_count:
             raise EmptySupportSetError(f"support set {name!r} has no exemplars yet: add some first")
         return snapshot
