@@ -15,6 +15,7 @@ BOUNDS = {
     "QUEUE_IMAGES": (1, None),
     "QUEUE_BYTES": (1, None),
     "INDEX_BYTES": (1, None),
+    "REVISION_WAIT_SECONDS": (0, 60),
     "MAP_WORKERS": (1, None),
     "CORES": (0, None),
     "DRAIN_SECONDS": (0, 600),
@@ -27,6 +28,7 @@ BOUNDS = {
     "METADATA_BYTES": (1, None),
     "TENANT_EXEMPLARS": (0, None),
     "TENANT_BYTES": (0, None),
+    "TRANSFER_BYTES": (1, None),
     "MAP_POINTS": (1, None),
 }
 LOWEST = [(name, lowest) for name, (lowest, _) in BOUNDS.items()]
