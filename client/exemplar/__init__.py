@@ -53,6 +53,7 @@ if TYPE_CHECKING:
     from exemplar.images import NewExemplar
     from exemplar.lifecycle import ExemplarUpdate, UpdateResult
     from exemplar.map_result import MapPoint, MapPosition, MapProgress, MapResult, PlacedQuery
+    from exemplar.upgrades import Gate, Upgrade
 
 __all__ = [
     "AbortedError",
@@ -75,6 +76,7 @@ __all__ = [
     "ExemplarError",
     "ExemplarUpdate",
     "FailedPreconditionError",
+    "Gate",
     "InvalidArgumentError",
     "ItemError",
     "ItemFailedError",
@@ -101,6 +103,7 @@ __all__ = [
     "UnavailableError",
     "UnimplementedError",
     "UpdateResult",
+    "Upgrade",
 ]
 
 _MODULE_OF = {
@@ -125,6 +128,7 @@ _MODULE_OF = {
     "ExemplarUpdate": "lifecycle",
     "FailedPreconditionError": "errors",
     "InvalidArgumentError": "errors",
+    "Gate": "upgrades",
     "ItemError": "embedding",
     "ItemFailedError": "errors",
     "LabelEvaluation": "evaluation",
@@ -150,6 +154,7 @@ _MODULE_OF = {
     "UnavailableError": "errors",
     "UnimplementedError": "errors",
     "UpdateResult": "lifecycle",
+    "Upgrade": "upgrades",
 }
 
 

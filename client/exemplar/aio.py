@@ -14,6 +14,7 @@ from exemplar.adding_plan import AddOptions
 from exemplar.aio_lifecycle import AsyncLifecycleMethods
 from exemplar.aio_maps import AsyncMapMethods
 from exemplar.aio_transfers import AsyncTransferMethods
+from exemplar.aio_upgrades import AsyncUpgradeMethods
 from exemplar.answers import (
     AddResult,
     Answer,
@@ -35,7 +36,9 @@ from exemplar.stream import ClassifyStream, Request
 from exemplar.v1 import support_set_pb2
 
 
-class AsyncClient(AsyncTransferMethods, AsyncMapMethods, AsyncLifecycleMethods):
+class AsyncClient(
+    AsyncTransferMethods, AsyncMapMethods, AsyncLifecycleMethods, AsyncUpgradeMethods
+):
     """As Client, method by method. Make it and use it in one event loop."""
 
     def __init__(

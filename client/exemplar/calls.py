@@ -21,6 +21,7 @@ from exemplar.v1 import (
     map_pb2,
     support_set_pb2,
     transfer_pb2,
+    upgrade_pb2,
 )
 
 RequestT = TypeVar("RequestT", bound=Message)
@@ -207,4 +208,34 @@ IMPORT_SUPPORT_SET = Method(
     _V1 + "TransferService/ImportSupportSet",
     transfer_pb2.ImportSupportSetRequest,
     transfer_pb2.ImportSupportSetResponse,
+)
+START_UPGRADE = Method(
+    _V1 + "UpgradeService/StartUpgrade",
+    upgrade_pb2.StartUpgradeRequest,
+    upgrade_pb2.StartUpgradeResponse,
+)
+GET_UPGRADE = Method(
+    _V1 + "UpgradeService/GetUpgrade",
+    upgrade_pb2.GetUpgradeRequest,
+    upgrade_pb2.GetUpgradeResponse,
+)
+LIST_UPGRADES = Method(
+    _V1 + "UpgradeService/ListUpgrades",
+    upgrade_pb2.ListUpgradesRequest,
+    upgrade_pb2.ListUpgradesResponse,
+)
+ROLL_BACK_UPGRADE = Method(
+    _V1 + "UpgradeService/RollBackUpgrade",
+    upgrade_pb2.RollBackUpgradeRequest,
+    upgrade_pb2.RollBackUpgradeResponse,
+)
+CANCEL_UPGRADE = Method(
+    _V1 + "UpgradeService/CancelUpgrade",
+    upgrade_pb2.CancelUpgradeRequest,
+    upgrade_pb2.CancelUpgradeResponse,
+)
+FINISH_UPGRADE = Method(
+    _V1 + "UpgradeService/FinishUpgrade",
+    upgrade_pb2.FinishUpgradeRequest,
+    upgrade_pb2.FinishUpgradeResponse,
 )

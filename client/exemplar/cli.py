@@ -8,7 +8,7 @@ import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from exemplar import cli_evaluation, cli_images, cli_lifecycle, cli_map, cli_sets
+from exemplar import cli_evaluation, cli_images, cli_lifecycle, cli_map, cli_sets, cli_upgrades
 from exemplar.client import Client
 from exemplar.errors import ExemplarError
 
@@ -56,7 +56,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--root-certificates", type=Path, metavar="FILE", help="PEM; turns TLS on")
     parser.add_argument("--tls", action="store_true", help="TLS with the system's certificates")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    for area in (cli_images, cli_map, cli_evaluation, cli_lifecycle, cli_sets):
+    for area in (cli_images, cli_map, cli_evaluation, cli_lifecycle, cli_sets, cli_upgrades):
         area.add_commands(commands)
     return parser
 

@@ -24,6 +24,7 @@ from exemplar.channel import connection
 from exemplar.client_lifecycle import LifecycleMethods
 from exemplar.client_maps import MapMethods
 from exemplar.client_transfers import TransferMethods
+from exemplar.client_upgrades import UpgradeMethods
 from exemplar.embedding import Embedding
 from exemplar.evaluation import EvaluateOptions, Evaluation
 from exemplar.images import Image, ImageFile, Labelled
@@ -34,7 +35,7 @@ from exemplar.sync_driver import SyncDriver
 from exemplar.v1 import support_set_pb2
 
 
-class Client(TransferMethods, MapMethods, LifecycleMethods):
+class Client(TransferMethods, MapMethods, LifecycleMethods, UpgradeMethods):
     """A connection to one Exemplar server, or to all that its name resolves to.
 
     Any thread may use it, several at once. Calls are retried while the server is unavailable or

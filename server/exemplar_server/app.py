@@ -24,6 +24,7 @@ from exemplar.v1 import (
     map_pb2_grpc,
     support_set_pb2_grpc,
     transfer_pb2_grpc,
+    upgrade_pb2_grpc,
 )
 from exemplar_server.backbones import serve_backbones
 from exemplar_server.backends import images
@@ -45,15 +46,18 @@ from exemplar_server.edge.metrics import Metrics, MetricsServer
 from exemplar_server.edge.server_service import ServerServicer
 from exemplar_server.edge.support_set_service import SupportSetServicer
 from exemplar_server.edge.transfer_service import TransferServicer
+from exemplar_server.edge.upgrade_service import UpgradeServicer
 from exemplar_server.errors import ConfigurationError
 from exemplar_server.indexes import hold_indexes
 from exemplar_server.settings import Settings, host_and_port
+from exemplar_server.upgrading import work_off_upgrades
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Sequence
     from pathlib import Path
 
     from exemplar_server.backbones import Served
+    from exemplar_server.core.upgrades import Upgrades
 
 log = structlog.get_logger()
 
@@ -65,6 +69,7 @@ SERVICES = (
     "exemplar.v1.EvaluationService",
     "exemplar.v1.MapService",
     "exemplar.v1.TransferService",
+    "exemplar.v1.UpgradeService",
 )
 # Connections are renewed, so that new replicas get their share; the longest call may end first.
 CONNECTION_AGE_MS = 30 * 60 * 1000
@@ -80,6 +85,7 @@ class Service:
     support_sets: SupportSets
     maps: Maps
     transfers: Transfers
+    upgrades: Upgrades
     backbones: Sequence[Served]
     store: SqlStore
     metrics: Metrics
@@ -143,6 +149,15 @@ async def _build(settings: Settings, stack: AsyncExitStack) -> Service:
     )
     stored = SqlTransfers(store, settings.quotas())
     transfers = Transfers(store, stored, support_sets, settings.transfer_bytes)
+    upgrades = work_off_upgrades(
+        store,
+        support_sets,
+        cache,
+        embedders=[one.embedder for one in served],
+        admission=admission,
+        metrics=metrics,
+        stack=stack,
+    )
     map_maker = TsneProcesses(settings.map_workers, metrics.map_seconds.observe)
     maps = Maps(map_maker, thumbnails, settings.map_points)
     metrics.watch("exemplar_maps_running", "Jobs that hold a worker.", lambda: map_maker.running)
@@ -155,7 +170,7 @@ async def _build(settings: Settings, stack: AsyncExitStack) -> Service:
         "Images that wait for a session.",
         {one.label: one.waiting for one in served},
     )
-    return Service(support_sets, maps, transfers, served, store, metrics)
+    return Service(support_sets, maps, transfers, upgrades, served, store, metrics)
 
 
 def _credentials(settings: Settings) -> Credentials:
@@ -205,6 +220,7 @@ def _register(
     transfer_pb2_grpc.add_TransferServiceServicer_to_server(
         TransferServicer(service.transfers, limits), server
     )
+    upgrade_pb2_grpc.add_UpgradeServiceServicer_to_server(UpgradeServicer(service.upgrades), server)
     health_pb2_grpc.add_HealthServicer_to_server(healthy, server)
     if settings.reflection:
         names = (*SERVICES, health.SERVICE_NAME, reflection.SERVICE_NAME)

@@ -18,18 +18,21 @@ from exemplar.v1 import (
     map_pb2,
     support_set_pb2,
     transfer_pb2,
+    upgrade_pb2,
 )
 
 ROOT = Path(__file__).parents[2]
 BUF = Path(sys.executable).with_name("buf")
 MODULES = [admin_pb2, classification_pb2, embedding_pb2, evaluation_pb2, map_pb2, support_set_pb2]
-MODULES += [transfer_pb2]
+MODULES += [transfer_pb2, upgrade_pb2]
 FILES = [module.DESCRIPTOR.name for module in MODULES]
 # What changes something that has a revision already, and what answers from one support set.
 CHANGES = ["AddExemplars", "DeleteSupportSet", "RemoveExemplars", "UpdateExemplars"]
 READS = ["Classify", "ComputeMap", "EvaluateSupportSet", "ExportSupportSet", "GetSupportSet"]
 READS += ["ListExemplars", "PlaceOnMap"]
 MUTATIONS = ["CreateSupportSet", *CHANGES]
+# What names a state to reach, so that a retry changes nothing.
+IDEMPOTENT = ["CancelUpgrade", "FinishUpgrade", "RollBackUpgrade", "StartUpgrade"]
 # Numbers of fields in descriptor.proto: the steps of a path to what a comment belongs to.
 FILE_MESSAGES, FILE_ENUMS, FILE_SERVICES = 4, 5, 6
 MESSAGE_FIELDS, MESSAGE_ONEOFS, ENUM_VALUES, SERVICE_METHODS = 2, 8, 2, 2
@@ -111,12 +114,14 @@ def test_every_method_is_sorted_into_what_it_does():
         "ComputeMapOfItems",
         "Embed",
         "GetServerInfo",
+        "GetUpgrade",
         "ImportSupportSet",
         "ListBackbones",
         "ListSupportSets",
+        "ListUpgrades",
         "StreamClassify",
     }
-    assert methods().keys() == {*MUTATIONS, *READS} | rest
+    assert methods().keys() == {*MUTATIONS, *IDEMPOTENT, *READS} | rest
 
 
 @pytest.mark.parametrize("name", MUTATIONS)

@@ -82,7 +82,7 @@ def insert_exemplar(connection, tables, incarnation, exemplar_id, image_bytes):
         insert(connection, tables, "image", **key, bytes=bytes(image_bytes))
 
 
-@pytest.fixture(params=["0001", "0002"])
+@pytest.fixture(params=["0001", "0002", "0003"])
 def engine(request, url):
     """A store as schema 0001 has it, with rows; upgraded to `request.param` after that."""
     opened = sa.create_engine(url)

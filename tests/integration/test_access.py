@@ -10,11 +10,12 @@ from exemplar.v1 import evaluation_pb2 as evaluation
 from exemplar.v1 import map_pb2 as maps
 from exemplar.v1 import support_set_pb2 as sets
 from exemplar.v1 import transfer_pb2 as transfers
+from exemplar.v1 import upgrade_pb2 as upgrades
 from exemplar_server.edge.credentials import key_hash
 from process_calls import addition, questions, removal
 from rpc_caller import METHODS, Caller
-
 from rpc_calls import update
+
 A_KEY, A_SECOND_KEY, B_KEY = "key-of-a", "second-key-of-a", "key-of-b"
 
 
@@ -24,8 +25,8 @@ NAMING_A_SET = {
     "DeleteSupportSet": sets.DeleteSupportSetRequest(name="set"),
     "AddExemplars": addition("set", ["x0"]),
     "RemoveExemplars": removal("set", ["a0"]),
-    "ListExemplars": sets.ListExemplarsRequest(support_set="set", include_thumbnails=True),
     "UpdateExemplars": update("set"),
+    "ListExemplars": sets.ListExemplarsRequest(support_set="set", include_thumbnails=True),
     "Classify": questions("set"),
     "EvaluateSupportSet": evaluation.EvaluateSupportSetRequest(support_set="set"),
     "ComputeMap": maps.ComputeMapRequest(support_set="set"),
@@ -35,12 +36,18 @@ NAMING_A_SET = {
         queries=questions("set").queries,
     ),
     "ExportSupportSet": transfers.ExportSupportSetRequest(support_set="set"),
+    "StartUpgrade": upgrades.StartUpgradeRequest(support_set="set", backbone="tiny"),
+    "GetUpgrade": upgrades.GetUpgradeRequest(support_set="set"),
+    "RollBackUpgrade": upgrades.RollBackUpgradeRequest(support_set="set"),
+    "CancelUpgrade": upgrades.CancelUpgradeRequest(support_set="set"),
+    "FinishUpgrade": upgrades.FinishUpgradeRequest(support_set="set"),
     "StreamClassify": classification.StreamClassifyRequest(request=questions("set")),
 }
 NAMING_NONE = {
     "ComputeMapOfItems",
     "CreateSupportSet",
     "ListSupportSets",
+    "ListUpgrades",
     "GetServerInfo",
     "ImportSupportSet",
     "ListBackbones",

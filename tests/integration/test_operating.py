@@ -22,6 +22,7 @@ from exemplar.v1 import (
     map_pb2,
     support_set_pb2,
     transfer_pb2,
+    upgrade_pb2,
 )
 from exemplar_server.edge.credentials import key_hash
 from exemplar_server.edge.logs import configure_logs
@@ -35,6 +36,7 @@ MODULES = (
     map_pb2,
     support_set_pb2,
     transfer_pb2,
+    upgrade_pb2,
 )
 SERVICES = [s.full_name for m in MODULES for s in m.DESCRIPTOR.services_by_name.values()]
 SERVING = health_pb2.HealthCheckResponse.SERVING

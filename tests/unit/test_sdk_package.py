@@ -18,10 +18,11 @@ from exemplar.v1 import (
     map_pb2,
     support_set_pb2,
     transfer_pb2,
+    upgrade_pb2,
 )
 
 API = [admin_pb2, classification_pb2, embedding_pb2, evaluation_pb2, map_pb2, support_set_pb2]
-API += [transfer_pb2]
+API += [transfer_pb2, upgrade_pb2]
 
 
 def public_methods(kind):
