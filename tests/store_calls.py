@@ -73,6 +73,62 @@ class Calls:
         updates = [ExemplarUpdate(i, label, None) for i in exemplar_ids]
         return await self.update(name, *updates, **options)
 
+    async def keep_images(self, name, keep_images, *, expected_revision=None, key=None):
+        return await self.store.update_support_set(
+            self.tenant,
+            name,
+            keep_images=keep_images,
+            expected_revision=expected_revision,
+            key=key or once("UpdateSupportSet"),
+        )
+
+    async def copy(self, name, new_name, *, min_revision=0, key=None):
+        key = key or once("CopySupportSet")
+        return await self.store.copy(
+            self.tenant, name, new_name, min_revision=min_revision, key=key
+        )
+
+    async def save(self, snapshot, name="set", *, most=10, expected_revision=None, key=None):
+        return await self.store.create_snapshot(
+            self.tenant,
+            name,
+            snapshot,
+            most=most,
+            expected_revision=expected_revision,
+            key=key or once("CreateSnapshot"),
+        )
+
+    async def saved(self, name="set"):
+        return await self.store.snapshots(self.tenant, name)
+
+    async def forget(self, snapshot, name="set", *, key=None):
+        key = key or once("DeleteSnapshot")
+        return await self.store.delete_snapshot(self.tenant, name, snapshot, key=key)
+
+    async def roll_back(self, to, name="set", *, expected_revision=None, key=None):
+        return await self.store.roll_back(
+            self.tenant,
+            name,
+            to,
+            expected_revision=expected_revision,
+            key=key or once("RollBackSupportSet"),
+        )
+
+    async def content(self, name="set"):
+        """Everything of each exemplar but its revision, by id."""
+        target = await self.get(name)
+        listed = await self.listed(target, embeddings=True)
+        images = await self.store.images(target.incarnation, [e.exemplar_id for e in listed])
+        return {
+            e.exemplar_id: (
+                e.label,
+                dict(e.metadata),
+                e.embedding_D.tobytes(),
+                images.get(e.exemplar_id),
+            )
+            for e in listed
+        }
+
     async def listed(self, target, after="", count=1000, label="", *, embeddings=False):
         listing = Listing(after, count, label, embeddings)
         of, found = await self.store.exemplars(self.tenant, target.name, listing)

@@ -172,6 +172,7 @@ class Limits:
     label_characters: int
     metadata_bytes: int
     map_points: int
+    snapshots: int
 
 
 @dataclass(frozen=True)
@@ -292,4 +293,5 @@ def limits_from_pb(pb: admin_pb2.Limits) -> Limits:
         label_characters=pb.label_characters,
         metadata_bytes=pb.metadata_bytes,
         map_points=pb.map_points,
+        snapshots=pb.snapshots,
     )

@@ -87,6 +87,7 @@ class Settings(BaseModel):
     label_characters: Annotated[int, Field(ge=1, le=512)] = Limits.label_characters
     metadata_bytes: Positive = Limits.metadata_bytes
     map_points: Positive = Limits.map_points
+    snapshots: Positive = Limits.snapshots
 
     def limits(self) -> Limits:
         return Limits(**{name: getattr(self, name) for name in Limits.__dataclass_fields__})

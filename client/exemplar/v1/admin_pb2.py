@@ -25,7 +25,7 @@ _sym_db = _symbol_database.Default()
 from exemplar.v1 import embedding_pb2 as exemplar_dot_v1_dot_embedding__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x17\x65xemplar/v1/admin.proto\x12\x0b\x65xemplar.v1\x1a\x1b\x65xemplar/v1/embedding.proto\"\x16\n\x14GetServerInfoRequest\"\xb8\x01\n\x15GetServerInfoResponse\x12\x0f\n\x07version\x18\x01 \x01(\t\x12#\n\x06limits\x18\x02 \x01(\x0b\x32\x13.exemplar.v1.Limits\x12(\n\tbackbones\x18\x03 \x03(\x0b\x32\x15.exemplar.v1.Backbone\x12\x1a\n\x12\x65xecution_provider\x18\x04 \x01(\t\x12\x0e\n\x06tenant\x18\x05 \x01(\t\x12\x13\n\x0bstore_epoch\x18\x06 \x01(\t\"\xbf\x01\n\x06Limits\x12\x15\n\rmessage_bytes\x18\x01 \x01(\x04\x12\x13\n\x0bimage_bytes\x18\x02 \x01(\x04\x12\x14\n\x0cimage_pixels\x18\x03 \x01(\x04\x12\x1a\n\x12images_per_request\x18\x04 \x01(\r\x12\x11\n\tneighbors\x18\x05 \x01(\r\x12\x18\n\x10label_characters\x18\x06 \x01(\r\x12\x16\n\x0emetadata_bytes\x18\x07 \x01(\r\x12\x12\n\nmap_points\x18\x08 \x01(\r2g\n\rServerService\x12V\n\rGetServerInfo\x12!.exemplar.v1.GetServerInfoRequest\x1a\".exemplar.v1.GetServerInfoResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x17\x65xemplar/v1/admin.proto\x12\x0b\x65xemplar.v1\x1a\x1b\x65xemplar/v1/embedding.proto\"\x16\n\x14GetServerInfoRequest\"\xb8\x01\n\x15GetServerInfoResponse\x12\x0f\n\x07version\x18\x01 \x01(\t\x12#\n\x06limits\x18\x02 \x01(\x0b\x32\x13.exemplar.v1.Limits\x12(\n\tbackbones\x18\x03 \x03(\x0b\x32\x15.exemplar.v1.Backbone\x12\x1a\n\x12\x65xecution_provider\x18\x04 \x01(\t\x12\x0e\n\x06tenant\x18\x05 \x01(\t\x12\x13\n\x0bstore_epoch\x18\x06 \x01(\t\"\xd2\x01\n\x06Limits\x12\x15\n\rmessage_bytes\x18\x01 \x01(\x04\x12\x13\n\x0bimage_bytes\x18\x02 \x01(\x04\x12\x14\n\x0cimage_pixels\x18\x03 \x01(\x04\x12\x1a\n\x12images_per_request\x18\x04 \x01(\r\x12\x11\n\tneighbors\x18\x05 \x01(\r\x12\x18\n\x10label_characters\x18\x06 \x01(\r\x12\x16\n\x0emetadata_bytes\x18\x07 \x01(\r\x12\x12\n\nmap_points\x18\x08 \x01(\r\x12\x11\n\tsnapshots\x18\t \x01(\r2g\n\rServerService\x12V\n\rGetServerInfo\x12!.exemplar.v1.GetServerInfoRequest\x1a\".exemplar.v1.GetServerInfoResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -37,7 +37,7 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_GETSERVERINFORESPONSE']._serialized_start=94
   _globals['_GETSERVERINFORESPONSE']._serialized_end=278
   _globals['_LIMITS']._serialized_start=281
-  _globals['_LIMITS']._serialized_end=472
-  _globals['_SERVERSERVICE']._serialized_start=474
-  _globals['_SERVERSERVICE']._serialized_end=577
+  _globals['_LIMITS']._serialized_end=491
+  _globals['_SERVERSERVICE']._serialized_start=493
+  _globals['_SERVERSERVICE']._serialized_end=596
 # @@protoc_insertion_point(module_scope)

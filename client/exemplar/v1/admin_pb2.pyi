@@ -92,6 +92,7 @@ class Limits(_message.Message):
     LABEL_CHARACTERS_FIELD_NUMBER: _builtins.int
     METADATA_BYTES_FIELD_NUMBER: _builtins.int
     MAP_POINTS_FIELD_NUMBER: _builtins.int
+    SNAPSHOTS_FIELD_NUMBER: _builtins.int
     message_bytes: _builtins.int
     """Bytes of one message, both ways."""
     image_bytes: _builtins.int
@@ -108,6 +109,8 @@ class Limits(_message.Message):
     """Bytes of one exemplar's metadata."""
     map_points: _builtins.int
     """Exemplars of one ComputeMap."""
+    snapshots: _builtins.int
+    """Snapshots of one support set."""
     def __init__(
         self,
         *,
@@ -119,10 +122,11 @@ class Limits(_message.Message):
         label_characters: _builtins.int = ...,
         metadata_bytes: _builtins.int = ...,
         map_points: _builtins.int = ...,
+        snapshots: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["image_bytes", b"image_bytes", "image_pixels", b"image_pixels", "images_per_request", b"images_per_request", "label_characters", b"label_characters", "map_points", b"map_points", "message_bytes", b"message_bytes", "metadata_bytes", b"metadata_bytes", "neighbors", b"neighbors"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["image_bytes", b"image_bytes", "image_pixels", b"image_pixels", "images_per_request", b"images_per_request", "label_characters", b"label_characters", "map_points", b"map_points", "message_bytes", b"message_bytes", "metadata_bytes", b"metadata_bytes", "neighbors", b"neighbors", "snapshots", b"snapshots"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -56,21 +56,26 @@ def create(
     if (answered := sql_answers.claim(connection, tenant, key)) is not None:
         return Done(answered)
     owner = sql_tenants.incarnation(connection, tenant)
-    s = schema.support_set.c
-    taken = select(s.incarnation).where(s.tenant == owner, s.name == name)
-    if connection.execute(taken).one_or_none() is not None:
-        raise AlreadyExistsError(f"there is a support set {name!r} already")
-    incarnation = _inserted(connection, owner, name, space, keep_images=keep_images)
+    incarnation = insert_support_set(connection, owner, name, space, keep_images=keep_images)
     # Read when the name is ours: whoever ended the last support set of the name has committed.
     change = Change(sql_tenants.last_revision(connection, owner) + 1, 0)
-    this = update(schema.support_set).where(s.incarnation == incarnation)
+    this = update(schema.support_set).where(schema.support_set.c.incarnation == incarnation)
     connection.execute(this.values(revision=change.revision))
     return Done(sql_answers.keep(connection, tenant, key, change, incarnation), incarnation)
 
 
-def _inserted(
+def insert_support_set(
     connection: Connection, owner: str, name: str, space: Space, *, keep_images: bool
 ) -> str:
+    """At revision 0, which whoever calls must raise; returns its incarnation.
+
+    Raises:
+        AlreadyExistsError: the name is taken.
+    """
+    s = schema.support_set.c
+    taken = select(s.incarnation).where(s.tenant == owner, s.name == name)
+    if connection.execute(taken).one_or_none() is not None:
+        raise AlreadyExistsError(f"there is a support set {name!r} already")
     incarnation = str(uuid.uuid4())
     connection.execute(
         insert(schema.support_set).values(

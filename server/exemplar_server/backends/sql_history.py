@@ -31,13 +31,11 @@ CONTENTS = (
 
 def end(connection: Connection, target: SupportSet, exemplar_ids: Ids) -> Growth:
     """Takes exemplars out at the next revision; returns by how much the support set grows: less."""
-    newest = _newest_snapshot(connection, target)
-    bury(connection, target, exemplar_ids)
-    _keep_rows(connection, target, exemplar_ids, newest)
+    relabel(connection, target, exemplar_ids)
     e = schema.exemplar.c
     these = select(e.exemplar_id).where(of(schema.exemplar, target, exemplar_ids)).correlate(None)
-    kept = _moved_contents(connection, target, these.where(e.content_revision <= newest))
-    unseen, sizes = these.where(e.content_revision > newest), 0
+    kept = _moved_contents(connection, target, these.where(has_past()))
+    unseen, sizes = these.where(~has_past()), 0
     for table, _, column in CONTENTS:
         sizes += _deleted_bytes(connection, table, column, of(table, target, unseen))
     count = connection.execute(deleted(schema.exemplar, target, exemplar_ids)).rowcount
@@ -50,7 +48,8 @@ def relabel(connection: Connection, target: SupportSet, exemplar_ids: Ids) -> No
     Their rows are there yet: whoever calls gives them the next revision, or takes them away.
     """
     bury(connection, target, exemplar_ids)
-    _keep_rows(connection, target, exemplar_ids, _newest_snapshot(connection, target))
+    if newest := _newest_snapshot(connection, target):
+        _keep_rows(connection, target, exemplar_ids, newest)
 
 
 def revive(connection: Connection, target: SupportSet, revision: int) -> Growth:
@@ -103,6 +102,18 @@ def kept_count(connection: Connection, target: SupportSet) -> int:
     return _count(connection, contents.where(v.incarnation == target.incarnation))
 
 
+def has_past(revision: int | None = None) -> ColumnElement[bool]:
+    """Whether the live exemplar's content is shown by a snapshot: by the one of `revision`."""
+    e, p = schema.exemplar.c, schema.past_exemplar.c
+    same = and_(
+        p.incarnation == e.incarnation,
+        p.exemplar_id == e.exemplar_id,
+        p.content_revision == e.content_revision,
+    )
+    rows = select(p.revision).where(same).correlate(schema.exemplar)
+    return (rows if revision is None else rows.where(shown_at(revision))).exists()
+
+
 def shown_at(revision: int | ColumnElement[int]) -> ColumnElement[bool]:
     p = schema.past_exemplar.c
     return and_(p.revision <= revision, p.removed_revision > revision)
@@ -124,8 +135,6 @@ def _newest_snapshot(connection: Connection, target: SupportSet) -> int:
 
 
 def _keep_rows(connection: Connection, target: SupportSet, exemplar_ids: Ids, newest: int) -> None:
-    if not newest:
-        return
     e = schema.exemplar.c
     columns = ["incarnation", "exemplar_id", "revision", "removed_revision", "content_revision"]
     rows = select(

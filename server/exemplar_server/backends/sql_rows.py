@@ -67,6 +67,13 @@ def bumped(connection: Connection, target: SupportSet, growth: Growth) -> tuple[
     return row.revision, row.exemplar_count
 
 
+def grown(connection: Connection, target: SupportSet, growth: Growth) -> None:
+    """Counts what a change of no revision did: it kept or dropped what is not live."""
+    s = schema.support_set.c
+    this = update(schema.support_set).where(s.incarnation == target.incarnation)
+    connection.execute(this.values(stored_bytes=s.stored_bytes + growth.bytes))
+
+
 def present(connection: Connection, target: SupportSet, exemplar_ids: Sequence[str]) -> set[str]:
     e = schema.exemplar.c
     query = select(e.exemplar_id).where(of(schema.exemplar, target, exemplar_ids))

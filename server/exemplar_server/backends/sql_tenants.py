@@ -50,10 +50,12 @@ def incarnation(connection: Connection, name: str) -> str:
     return made
 
 
-def last_revision(connection: Connection, owner: str) -> int:
+def last_revision(connection: Connection, owner: str, *, is_locked: bool = True) -> int:
     """The highest revision of the tenant's ended support sets, locked until this is committed."""
     t = schema.tenant.c
-    query = select(t.last_revision).where(t.incarnation == owner).with_for_update(key_share=True)
+    query = select(t.last_revision).where(t.incarnation == owner)
+    if is_locked:
+        query = query.with_for_update(key_share=True)
     highest: int = connection.execute(query).scalar_one()
     return highest
 

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import Connection, bindparam, select, update
+from sqlalchemy import ColumnElement, Connection, bindparam, delete, select, update
 
-from exemplar_server.backends import sql_answers, sql_history
+from exemplar_server.backends import sql_answers, sql_history, sql_tenants
 from exemplar_server.backends import sql_schema as schema
 from exemplar_server.backends.sql_rows import Done, bumped, locked, next_revision, of
 from exemplar_server.backends.sql_tenants import Growth
-from exemplar_server.core.exemplars import Change, ExemplarUpdate, ItemResult
+from exemplar_server.core.exemplars import Change, ExemplarUpdate, ItemResult, Receipt
+from exemplar_server.core.limits import Quotas
 from exemplar_server.errors import InvalidInputError, NotFoundError
 
 if TYPE_CHECKING:
@@ -50,6 +51,46 @@ def update_exemplars(
     change = Change(revision, count, tuple(items))
     sql_answers.keep(connection, tenant, key, change, target.incarnation)
     return Done(change, target.incarnation)
+
+
+def update_support_set(
+    connection: Connection,
+    tenant: str,
+    name: str,
+    *,
+    keep_images: bool,
+    expected_revision: int | None,
+    key: RequestKey,
+) -> Done:
+    """Without images to keep, those that are kept are deleted, with those of snapshots."""
+    if (answered := sql_answers.claim(connection, tenant, key)) is not None:
+        return Done(answered)
+    target = locked(connection, tenant, name, expected_revision)
+    receipt = Receipt() if keep_images else _without_images(connection, target)
+    revision, count = target.revision, target.exemplar_count
+    if keep_images != target.keep_images or receipt.images:
+        this = update(schema.support_set).where(_is(target))
+        connection.execute(this.values(keep_images=keep_images))
+        growth = Growth(0, -receipt.image_bytes)
+        revision, count = bumped(connection, target, growth)
+        sql_tenants.count(connection, tenant, growth, Quotas())
+    change = Change(revision, count, receipt=receipt)
+    sql_answers.keep(connection, tenant, key, change, target.incarnation)
+    return Done(change, target.incarnation)
+
+
+def _is(target: SupportSet) -> ColumnElement[bool]:
+    return schema.support_set.c.incarnation == target.incarnation
+
+
+def _without_images(connection: Connection, target: SupportSet) -> Receipt:
+    receipt = Receipt()
+    for table in (schema.image, schema.past_image):
+        mine = table.c.incarnation == target.incarnation
+        size_bytes = sql_history.total_bytes(connection, table, "bytes", mine)
+        count = connection.execute(delete(table).where(mine)).rowcount
+        receipt += Receipt(images=count, image_bytes=size_bytes)
+    return receipt
 
 
 def _facts(

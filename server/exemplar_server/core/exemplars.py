@@ -147,6 +147,16 @@ class ExemplarUpdate:
 
 
 @dataclass(frozen=True)
+class SavedSnapshot:
+    """A revision of a support set under a name: what it can be rolled back to."""
+
+    name: str
+    revision: int
+    exemplar_count: int
+    created: datetime
+
+
+@dataclass(frozen=True)
 class Hint:
     """Somebody committed `revision` of a support set, or ended it there."""
 

@@ -17,6 +17,7 @@ class Limits:
     label_characters: int = 128
     metadata_bytes: int = 4096
     map_points: int = 20_000
+    snapshots: int = 10  # of a support set
 
 
 @dataclass(frozen=True)
