@@ -7,7 +7,8 @@ Parts: `cost` and `batch` of searches beside FAISS's IndexFlatIP over the live r
 exact and approximate search; `large`: one million rows, approximate, and growing by single rows;
 `load` and `memory`: from a store, with `build/backbones/lite0/1` for the server that is started;
 `races`: readers beside changes.
-Candidates take turns of a few milliseconds: a machine that slows down slows down both. One thread.
+Candidates take turns of a few milliseconds, and `cost` and `batch` count processor time, so that
+other programs disturb little. One thread.
 """
 
 from __future__ import annotations
@@ -37,19 +38,19 @@ RACE_SECONDS = 30
 
 
 def turns(candidates, rounds):
-    """Microseconds a call of each candidate in each round."""
+    """Microseconds of processor time a call of each candidate in each round."""
     times = {name: [] for name in candidates}
     for call in candidates.values():
         call()  # warm-up
-    started = time.perf_counter()
+    started = time.thread_time()
     next(iter(candidates.values()))()
-    calls = max(1, int(TURN_SECONDS / (time.perf_counter() - started)))
+    calls = max(1, int(TURN_SECONDS / (time.thread_time() - started)))
     for _ in range(rounds):
         for name, call in candidates.items():
-            started = time.perf_counter()
+            started = time.thread_time()
             for _ in range(calls):
                 call()
-            times[name].append((time.perf_counter() - started) / calls * 1e6)
+            times[name].append((time.thread_time() - started) / calls * 1e6)
     return times
 
 
