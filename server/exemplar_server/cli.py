@@ -1,4 +1,4 @@
-"""The command `exemplar-server`: serve, and new-key."""
+"""The command `exemplar-server`: serve, new-key, and what is done to a store."""
 
 from __future__ import annotations
 
@@ -7,8 +7,14 @@ import asyncio
 import os
 import secrets
 import sys
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
-from exemplar_server.errors import ExemplarError
+from exemplar_server.errors import ExemplarError, StoreUnavailableError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 # FAISS and BLAS read these when they are loaded. One thread each: parallelism comes from requests,
 # and OpenMP's spinning threads cost up to 50 times under contention.
@@ -46,7 +52,19 @@ def _parser() -> argparse.ArgumentParser:
     new_key = commands.add_parser("new-key", help="make an API key and its line for the keys file")
     new_key.add_argument("--tenant", required=True, help="who the key belongs to")
     new_key.set_defaults(run=_new_key)
+    _add_store_commands(commands)
     return parser
+
+
+def _add_store_commands(commands: Any) -> None:  # argparse keeps the type of subparsers to itself
+    store = "the store of EXEMPLAR_STORE_URL"
+    backup = commands.add_parser("backup", help=f"write {store} to a file; servers may go on")
+    backup.set_defaults(run=_backup)
+    backup.add_argument("file", type=Path, metavar="FILE", help="replaced at the end")
+    restore = commands.add_parser("restore", help=f"put a backup into {store}; no server may run")
+    restore.set_defaults(run=_restore)
+    restore.add_argument("file", type=Path, metavar="FILE", help="of either kind of database")
+    restore.add_argument("--force", action="store_true", help="replace what is in the store")
 
 
 def _serve(_: argparse.Namespace) -> None:
@@ -61,6 +79,49 @@ def _serve(_: argparse.Namespace) -> None:
 
     configure_logs()
     asyncio.run(serve(settings))
+
+
+def _backup(arguments: argparse.Namespace) -> None:
+    from exemplar_server.backends.sql_backup import back_up  # noqa: PLC0415 - after settings
+
+    part: Path = arguments.file.with_name(f"{arguments.file.name}.part")
+    with _no_disk_errors(), part.open("wb") as file:
+        counts = back_up(_store_url(), file)
+        file.flush()
+        os.fsync(file.fileno())
+        part.replace(arguments.file)
+    print(f"{arguments.file}: {arguments.file.stat().st_size} bytes")
+    _print_counts(counts)
+
+
+def _restore(arguments: argparse.Namespace) -> None:
+    from exemplar_server.backends.sql_restore import restore  # noqa: PLC0415 - as above
+    from exemplar_server.core.backup_file import BackupFile  # noqa: PLC0415 - as above
+
+    with _no_disk_errors(), arguments.file.open("rb") as file:
+        restored = restore(_store_url(), BackupFile(file), is_forced=arguments.force)
+    print(f"restored; store_epoch is now {restored.epoch}")
+    _print_counts(restored.counts)
+
+
+def _print_counts(counts: dict[str, int]) -> None:
+    for table, count in counts.items():
+        print(f"  {table:<16} {count:>12} rows")
+
+
+def _store_url() -> str:
+    from exemplar_server.settings import read_settings  # noqa: PLC0415 - pydantic takes its time
+
+    return read_settings(os.environ).store_url
+
+
+@contextmanager
+def _no_disk_errors() -> Iterator[None]:
+    """What the disk says becomes one line, as any other error."""
+    try:
+        yield
+    except OSError as error:
+        raise StoreUnavailableError(f"FILE: {error.filename or ''}: {error.strerror}") from error
 
 
 def _new_key(arguments: argparse.Namespace) -> None:
