@@ -85,6 +85,13 @@ def test_a_batch_is_searched_by_blas_whichever_dim_came_last(dim):
     assert faiss.cvar.distance_compute_blas_threshold == 4 * dim
 
 
+@each_index
+def test_no_queries_find_nothing(build):
+    embeddings_ND, _ = rows_and_queries(6, 3, 1)
+    similarities_QK, rows_QK = build(embeddings_ND).search(np.zeros((0, DIM), np.float32), 2)
+    assert similarities_QK.shape == rows_QK.shape == (0, 2)
+
+
 def test_many_rows_that_nobody_may_write_to_are_not_copied():
     embeddings_ND = np.zeros((ALIGNED_BYTES // (4 * DIM) + 1, DIM), np.float32)
     assert FlatIndex(embeddings_ND).embeddings_ND is not embeddings_ND

@@ -70,7 +70,7 @@ class FlatIndex:
             faiss.swig_ptr(rows_QK),
         )
         # Rounding goes beyond by 1e-7. Clipping one query's would take a microsecond.
-        if queries > 1 or similarities_QK.item(0) > 1.0 or similarities_QK.item(k - 1) < -1.0:
+        if queries != 1 or similarities_QK.item(0) > 1.0 or similarities_QK.item(k - 1) < -1.0:
             np.clip(similarities_QK, -1.0, 1.0, out=similarities_QK)
         return similarities_QK, rows_QK
 
