@@ -6,6 +6,7 @@ from concurrent.futures import wait
 import pytest
 from sqlalchemy import create_engine, event
 
+from exemplar_server.backends.sql_reserve import Reserve
 from exemplar_server.backends.sql_writer import GROUP, Writer
 from exemplar_server.errors import NotServingError, StoreUnavailableError
 
@@ -34,8 +35,8 @@ def commits(engine):
 
 
 @pytest.fixture
-def writer(engine):
-    started = Writer(engine)
+def writer(engine, tmp_path):
+    started = Writer(engine, Reserve(tmp_path / "reserve", engine))
     yield started
     started.stop()
 
@@ -149,8 +150,8 @@ def test_a_caller_that_leaves_during_its_mutation_does_not_stop_the_writer(write
     assert writer.submit(insert(1)).result(10) == 1
 
 
-def test_stop_answers_everything_submitted_before(engine):
-    writer = Writer(engine)
+def test_stop_answers_everything_submitted_before(engine, tmp_path):
+    writer = Writer(engine, Reserve(tmp_path / "reserve", engine))
     busy = Busy(writer)
     answers = [writer.submit(insert(n)) for n in range(3)]
     threading.Timer(0.0, busy.gate.set).start()
@@ -158,8 +159,8 @@ def test_stop_answers_everything_submitted_before(engine):
     assert [answer.result(0) for answer in answers] == [1, 1, 1]
 
 
-def test_a_stopped_writer_refuses(engine):
-    writer = Writer(engine)
+def test_a_stopped_writer_refuses(engine, tmp_path):
+    writer = Writer(engine, Reserve(tmp_path / "reserve", engine))
     writer.stop()
     with pytest.raises(NotServingError, match="closed"):
         writer.submit(insert(1)).result(10)

@@ -24,8 +24,11 @@ EXPECTED = "sqlite:///PATH or postgresql+psycopg://USER:PASSWORD@HOST:PORT/DATAB
 class Writing(Protocol):
     """Runs mutations; each is one transaction, and its future is answered when it is on disk."""
 
-    def submit(self, run: Callable[[Connection], T]) -> Future[T]:
-        """Raises what `run` raises, through the future; nothing of it is then written."""
+    def submit(self, run: Callable[[Connection], T], *, makes_room: bool = False) -> Future[T]:
+        """Raises what `run` raises, through the future; nothing of it is then written.
+
+        What `makes_room` is written also where the disk is full, if that can be done.
+        """
         ...
 
     def stop(self) -> None:

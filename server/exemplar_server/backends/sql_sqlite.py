@@ -6,13 +6,13 @@ write or checkpoint at once: the WAL-reset bug.
 
 from __future__ import annotations
 
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import URL, Connection, Engine, create_engine, event
 
 from exemplar_server.backends.sql_database import EXPECTED, READERS, Database
+from exemplar_server.backends.sql_reserve import CHECKPOINTS_A_RESERVE, Reserve, reserve_bytes
 from exemplar_server.backends.sql_writer import Writer
 from exemplar_server.errors import ConfigurationError
 
@@ -24,20 +24,22 @@ if TYPE_CHECKING:
     from exemplar_server.core.exemplars import Hint
 
 # 16 KiB pages: three embeddings of 5 KiB fit into one, where 4 KiB pages take two for each.
-PRAGMAS = ("page_size=16384", "journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON")
+PAGE_BYTES = 16384
+PRAGMAS = (f"page_size={PAGE_BYTES}", "journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON")
 READER_PRAGMAS = ("query_only=ON", "wal_autocheckpoint=0")
 
 
 def open_sqlite(url: URL) -> Database:
     path = _path(url)
     # An upgrade holds the one lock there is from its first statement on.
-    write_engine = _engine(path, PRAGMAS, begin="BEGIN IMMEDIATE")
+    write_engine = _engine(path, (*PRAGMAS, _checkpoints(path)), begin="BEGIN IMMEDIATE")
+    reserve = path.with_name(f"{path.name}-reserve")
     return Database(
         name=str(path),
         place="a folder that can be written",
         write_engine=write_engine,
         read_engine=_engine(path, READER_PRAGMAS, begin="BEGIN"),
-        start_writing=partial(Writer, write_engine),
+        start_writing=lambda: Writer(write_engine, Reserve(reserve, write_engine)),
         start_feed=Silence,
         before_upgrade=lambda _: None,
         reason=_reason,
@@ -63,6 +65,12 @@ def _path(url: URL) -> Path:
     if not path.parent.is_dir():
         raise ConfigurationError(f"EXEMPLAR_STORE_URL: {path.parent}: no such folder")
     return path
+
+
+def _checkpoints(path: Path) -> str:
+    """How often the write-ahead log goes into the file: while the reserve can take it."""
+    pages = reserve_bytes(path.parent) // CHECKPOINTS_A_RESERVE // PAGE_BYTES
+    return f"wal_autocheckpoint={max(pages, 1)}"
 
 
 def _engine(path: Path, pragmas: Sequence[str], begin: str) -> Engine:

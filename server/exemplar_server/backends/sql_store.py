@@ -96,7 +96,7 @@ class SqlStore(SqlLifecycle):
         self, tenant: str, name: str, *, expected_revision: int | None, key: RequestKey
     ) -> Change:
         return await self._change(
-            lambda c: sql_changes.delete(c, tenant, name, expected_revision, key)
+            lambda c: sql_changes.delete(c, tenant, name, expected_revision, key), makes_room=True
         )
 
     async def add(
@@ -134,7 +134,8 @@ class SqlStore(SqlLifecycle):
         return await self._change(
             lambda c: sql_changes.remove(
                 c, tenant, name, exemplar_ids, expected_revision=expected_revision, key=key
-            )
+            ),
+            makes_room=True,
         )
 
     async def replay(self, tenant: str, key: RequestKey) -> Change | None:
@@ -177,8 +178,10 @@ class SqlStore(SqlLifecycle):
     def hints(self) -> AsyncGenerator[Hint | None]:
         return self._feed.hints()
 
-    async def _change(self, run: Callable[[Connection], Done]) -> Change:
-        answer = self._writer.submit(run)
+    async def _change(
+        self, run: Callable[[Connection], Done], *, makes_room: bool = False
+    ) -> Change:
+        answer = self._writer.submit(run, makes_room=makes_room)
         answer.add_done_callback(self._tell)  # on the writer's thread, also if the caller left
         return (await asyncio.wrap_future(answer)).change
 

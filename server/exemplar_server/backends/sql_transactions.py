@@ -43,7 +43,8 @@ class Transactions:
         self._reason = reason
         self._threads = ThreadPoolExecutor(WRITERS, thread_name_prefix="store-writer")
 
-    def submit(self, run: Callable[[Connection], T]) -> Future[T]:
+    def submit(self, run: Callable[[Connection], T], *, makes_room: bool = False) -> Future[T]:
+        """A full disk is the database server's to care for: `makes_room` changes nothing."""
         try:
             return self._threads.submit(self._tried, run)
         except RuntimeError:  # the threads were shut down

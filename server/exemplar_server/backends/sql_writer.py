@@ -9,7 +9,7 @@ from __future__ import annotations
 import queue
 import threading
 from concurrent.futures import Future
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
     from sqlalchemy import Connection, Engine
 
+    from exemplar_server.backends.sql_reserve import Reserve
+
 T = TypeVar("T")
 
 # Mutations merged into one commit at most: bounds how long the first one waits for the last one.
@@ -32,6 +34,8 @@ GROUP = 64
 class _Mutation:
     run: Callable[[Connection], Any]
     answer: Future[Any]
+    makes_room: bool
+    is_last_try: bool = False
 
 
 class Writer:
@@ -42,26 +46,28 @@ class Writer:
     Any thread may call `submit`. After `stop` everything submitted before has been answered.
     """
 
-    def __init__(self, engine: Engine) -> None:
+    def __init__(self, engine: Engine, reserve: Reserve) -> None:
         self._engine = engine
+        self._reserve = reserve
         self._queue: queue.SimpleQueue[_Mutation | None] = queue.SimpleQueue()
         self._is_stopped = False
         self._thread = threading.Thread(target=self._work, name="store-writer", daemon=True)
         self._thread.start()
 
-    def submit(self, run: Callable[[Connection], T]) -> Future[T]:
+    def submit(self, run: Callable[[Connection], T], *, makes_room: bool = False) -> Future[T]:
         """Raises what `run` raises, through the future; nothing of it is then written."""
         answer: Future[T] = Future()
         if self._is_stopped:
             answer.set_exception(NotServingError("the store is closed"))
         else:
-            self._queue.put(_Mutation(run, answer))
+            self._queue.put(_Mutation(run, answer, makes_room))
         return answer
 
     def stop(self) -> None:
         self._is_stopped = True
         self._queue.put(None)
         self._thread.join()
+        self._reserve.close()
 
     def _work(self) -> None:
         while (first := self._queue.get()) is not None:
@@ -73,6 +79,7 @@ class Writer:
                     break
                 group.append(following)
             if wanted := [m for m in group if m.answer.set_running_or_notify_cancel()]:
+                self._reserve.renew()
                 self._commit(wanted)
 
     def _commit(self, group: list[_Mutation]) -> None:
@@ -91,9 +98,17 @@ class Writer:
             for mutation in group:
                 self._commit([mutation])
             return
-        refusal = StoreUnavailableError(f"the store refuses to write: {_first(error).orig}")
+        mutation = group[0]
+        if not mutation.is_last_try and self._reserve.gives_way(
+            _first(error), makes_room=mutation.makes_room
+        ):
+            self._commit([replace(mutation, is_last_try=True)])
+            self._reserve.renew()
+            return
+        advice = ": delete less at once" if mutation.is_last_try and mutation.makes_room else ""
+        refusal = StoreUnavailableError(f"the store refuses to write: {_first(error).orig}{advice}")
         refusal.__cause__ = error
-        group[0].answer.set_exception(refusal)
+        mutation.answer.set_exception(refusal)
 
 
 def _first(error: DBAPIError) -> DBAPIError:
