@@ -16,7 +16,6 @@ from call_history import ADD, CLASSIFY, CREATE, DELETE, LIST, NOBODY_KNOWS, OK, 
 from exemplar.v1 import classification_pb2 as classification
 from exemplar.v1 import support_set_pb2 as sets
 from pictures import png
-from server_process import PATIENCE_SECONDS
 
 NAMES = ("one", "two", "three")
 # Nobody knows what became of a call that ended so; every other status is a refusal.
@@ -132,13 +131,13 @@ def answer(life, call):
 
 def _create(calls, call):
     request = sets.CreateSupportSetRequest(name=call.name, request_id=call.request_id)
-    made = calls.sets.CreateSupportSet(request, timeout=PATIENCE_SECONDS).support_set
+    made = calls.sets.CreateSupportSet(request, timeout=calls.patience_seconds).support_set
     return {"revision": made.revision}
 
 
 def _delete(calls, call):
     request = sets.DeleteSupportSetRequest(name=call.name, request_id=call.request_id)
-    ended = calls.sets.DeleteSupportSet(request, timeout=PATIENCE_SECONDS)
+    ended = calls.sets.DeleteSupportSet(request, timeout=calls.patience_seconds)
     return {"revision": ended.revision, "exemplar_count": ended.deleted_exemplar_count}
 
 
@@ -150,7 +149,7 @@ def _add(calls, call):
     request = sets.AddExemplarsRequest(
         support_set=call.name, exemplars=new, request_id=call.request_id
     )
-    return _changed(call, calls.sets.AddExemplars(request, timeout=PATIENCE_SECONDS))
+    return _changed(call, calls.sets.AddExemplars(request, timeout=calls.patience_seconds))
 
 
 def _remove(calls, call):
@@ -158,7 +157,7 @@ def _remove(calls, call):
     request = sets.RemoveExemplarsRequest(
         support_set=call.name, exemplar_ids=ids, request_id=call.request_id
     )
-    return _changed(call, calls.sets.RemoveExemplars(request, timeout=PATIENCE_SECONDS))
+    return _changed(call, calls.sets.RemoveExemplars(request, timeout=calls.patience_seconds))
 
 
 def _changed(call, answered):
@@ -175,7 +174,7 @@ def _list(calls, call):
     request = sets.ListExemplarsRequest(
         support_set=call.name, page_size=1000, min_revision=call.min_revision
     )
-    listed = calls.sets.ListExemplars(request, timeout=PATIENCE_SECONDS)
+    listed = calls.sets.ListExemplars(request, timeout=calls.patience_seconds)
     rows = tuple(Row(e.exemplar_id, e.label, e.revision) for e in listed.exemplars)
     return {"revision": listed.revision, "rows": rows}
 
@@ -188,7 +187,7 @@ def _classify(calls, call):
         include_neighbors=True,
         min_revision=call.min_revision,
     )
-    answered = calls.classification.Classify(request, timeout=PATIENCE_SECONDS)
+    answered = calls.classification.Classify(request, timeout=calls.patience_seconds)
     rows = tuple(Row(n.exemplar_id, n.label) for n in answered.answers[0].neighbors)
     return {"revision": answered.revision, "rows": rows}
 

@@ -34,9 +34,10 @@ def serving(backbone, store, **settings):
 
 
 class Calls:
-    """Calls over one channel; any thread may make them."""
+    """Calls over one channel; any thread may make them. Patience is for histories of calls."""
 
-    def __init__(self, address, channel):
+    def __init__(self, address, channel, patience_seconds=PATIENCE_SECONDS):
+        self.patience_seconds = patience_seconds
         self.address = address
         self.sets = support_set_pb2_grpc.SupportSetServiceStub(channel)
         self.classification = classification_pb2_grpc.ClassificationServiceStub(channel)
