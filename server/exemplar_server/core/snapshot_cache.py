@@ -269,14 +269,18 @@ class SnapshotCache:
 
     def _make_room(self, wanted_bytes: int) -> bool:
         """Whether so much fits in, after the least recently used that no call uses were dropped."""
-        if self.size_bytes + wanted_bytes > self._budget_bytes:
-            for key in list(self._snapshots):
-                if self.size_bytes + wanted_bytes <= EVICTED_TO * self._budget_bytes:
-                    break
-                if key not in self._pins:
-                    self.publish(key, None)
-            self._give_back_soon()
-        return self.size_bytes + wanted_bytes <= self._budget_bytes
+        if self.size_bytes + wanted_bytes <= self._budget_bytes:
+            return True
+        idle_bytes = sum(size for key, size in self._sizes.items() if key not in self._pins)
+        if wanted_bytes and wanted_bytes > self._budget_bytes - (self.size_bytes - idle_bytes):
+            return False  # dropping all of them would not do
+        for key in list(self._snapshots):
+            if self.size_bytes + wanted_bytes <= EVICTED_TO * self._budget_bytes:
+                break
+            if key not in self._pins:
+                self.publish(key, None)
+        self._give_back_soon()
+        return True
 
     def _give_back_soon(self) -> None:
         if self._giving_back is None:
