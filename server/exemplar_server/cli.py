@@ -65,6 +65,11 @@ def _add_store_commands(commands: Any) -> None:  # argparse keeps the type of su
     restore.set_defaults(run=_restore)
     restore.add_argument("file", type=Path, metavar="FILE", help="of either kind of database")
     restore.add_argument("--force", action="store_true", help="replace what is in the store")
+    verify = commands.add_parser("verify", help=f"look through {store}, or through a file")
+    verify.set_defaults(run=_verify)
+    verify.add_argument(
+        "file", type=Path, nargs="?", metavar="FILE", help="a backup or an exported support set"
+    )
 
 
 def _serve(_: argparse.Namespace) -> None:
@@ -102,6 +107,24 @@ def _restore(arguments: argparse.Namespace) -> None:
         restored = restore(_store_url(), BackupFile(file), is_forced=arguments.force)
     print(f"restored; store_epoch is now {restored.epoch}")
     _print_counts(restored.counts)
+
+
+def _verify(arguments: argparse.Namespace) -> None:
+    from exemplar_server.backends.sql_verify import verify  # noqa: PLC0415 - after settings
+    from exemplar_server.core.verification import verify_file  # noqa: PLC0415 - as above
+
+    if arguments.file is None:
+        checks = verify(_store_url())
+    else:
+        with _no_disk_errors(), arguments.file.open("rb") as file:
+            checks = verify_file(file)
+    print(f"{'check':<32} {'examined':>12} {'wrong':>8}")
+    for check in checks:
+        print(f"{check.what:<32} {check.examined:>12} {check.wrong_count:>8}")
+    for line in (line for check in checks for line in check.wrong):
+        print(line, file=sys.stderr)
+    if any(check.wrong_count for check in checks):
+        raise SystemExit(1)
 
 
 def _print_counts(counts: dict[str, int]) -> None:

@@ -28,6 +28,11 @@ def current(connection: Connection) -> str:
     return MigrationContext.configure(connection).get_current_revision() or ""
 
 
+def head() -> str:
+    """The revision of this server."""
+    return ScriptDirectory.from_config(_config()).get_current_head() or ""
+
+
 def known() -> set[str]:
     return {script.revision for script in ScriptDirectory.from_config(_config()).walk_revisions()}
 
