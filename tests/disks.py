@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+import watchdog
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -69,11 +71,14 @@ def fill(folder: Path) -> Path:
 @contextmanager
 def _mounted(*arguments: str) -> Iterator[Path]:
     with tempfile.TemporaryDirectory(prefix="exemplar-disk-") as folder:
+        watchdog.begun(watchdog.FOLDER, folder)
         _done_or_skipped("mount", *arguments, folder)
+        watchdog.begun(watchdog.MOUNT, folder)
         try:
             yield Path(folder)
         finally:
             subprocess.run(["umount", folder], check=True)  # noqa: S607 - the system's
+            watchdog.ended(watchdog.MOUNT, folder)
 
 
 def _done_or_skipped(*command: str) -> None:

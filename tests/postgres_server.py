@@ -18,6 +18,8 @@ from typing import TYPE_CHECKING, Any
 
 import psycopg
 
+import watchdog
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -77,6 +79,7 @@ class PostgresServer:
                 stderr=log,
                 **_owner(),
             )
+        watchdog.begun(watchdog.PROCESS, self.process.pid)
         self._wait()
 
     def stop(self) -> None:
@@ -111,6 +114,7 @@ class PostgresServer:
         if self.process is not None and self.process.poll() is None:
             signal(self.process)
             self.process.wait(PATIENCE_SECONDS)
+            watchdog.ended(watchdog.PROCESS, self.process.pid)
 
     def _wait(self) -> None:
         assert self.process is not None
@@ -127,6 +131,7 @@ def postgres_server(**settings: str) -> Iterator[PostgresServer]:
     """A running server that forgets at a power cut, unless settings say otherwise."""
     folder = Path(tempfile.mkdtemp(prefix="exemplar-postgres-"))
     owner = _owner()
+    watchdog.begun(watchdog.FOLDER, folder)
     try:
         if owner:
             shutil.chown(folder, owner["user"])
@@ -145,6 +150,7 @@ def postgres_server(**settings: str) -> Iterator[PostgresServer]:
             server.kill()
     finally:
         shutil.rmtree(folder)
+        watchdog.ended(watchdog.FOLDER, folder)
 
 
 def _owner() -> dict[str, Any]:

@@ -13,6 +13,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import watchdog
+
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
@@ -38,6 +40,7 @@ class Server:
         }
         command = [*under, Path(sys.executable).with_name("exemplar-server"), "serve"]
         self.process = subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True)
+        watchdog.begun(watchdog.PROCESS, self.process.pid)
         self._events: queue.SimpleQueue[dict[str, Any] | None] = queue.SimpleQueue()
         # Reads to the end, or the pipe fills and the server's log blocks it.
         self._reader = threading.Thread(target=self._read)
@@ -58,6 +61,7 @@ class Server:
     def ended(self) -> int:
         """The exit code; waits for the end."""
         code = self.process.wait(PATIENCE_SECONDS)
+        watchdog.ended(watchdog.PROCESS, self.process.pid)
         self._reader.join()
         return code
 

@@ -77,7 +77,10 @@ def _plan(dialect: str, arguments: argparse.Namespace) -> Plan:
 
 def _figures(done: Run, arguments: argparse.Namespace) -> dict[str, str]:
     calls = done.history.calls
-    kinds = [v.kind for v in violations(calls)]
+    found = violations(calls)
+    for violation in found:
+        _say(repr(violation))
+    kinds = [violation.kind for violation in found]
     writes = sum(call.is_acknowledged_write for call in calls)
     retried = sum(call.tries > 1 and call.is_change for call in calls)
     slowest = max(done.ready_seconds)
