@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from exemplar_server.backends.sql_upgrade_store import SqlUpgrades
@@ -20,31 +22,31 @@ OLD = FakeManifest()
 
 
 class TurnedEmbedder(FakeEmbedder):
-    """The new backbone: what FakeEmbedder tells, turned and with two dimensions more.
+    """The new backbone: what FakeEmbedder tells, turned, and with more dimensions.
 
     Images in `wrong` come out as another image, those in `broken` as their error.
     """
 
-    def __init__(self):
-        super().__init__(Backbone(NEW, "none"))
+    def __init__(self, dim):
+        super().__init__(Backbone(replace(NEW, dim=dim), "none"))
         self.wrong, self.broken = {}, {}
 
     async def embed(self, tenant, images, deadline):
         found = await super().embed(tenant, [self.wrong.get(i, i) for i in images], deadline)
-        items = zip(images, found.items, strict=True)
-        return Embeddings([self.broken.get(i, turned(item)) for i, item in items], Timings())
+        items, dim = zip(images, found.items, strict=True), self.backbone.manifest.dim
+        return Embeddings([self.broken.get(i, turned(item, dim)) for i, item in items], Timings())
 
 
-def turned(embedding_D):
+def turned(embedding_D, dim=NEW_DIM):
     """As the new backbone tells it: other values, the same cosines."""
-    return np.concatenate([np.zeros(NEW_DIM - DIM, np.float32), embedding_D[::-1]])
+    return np.concatenate([np.zeros(dim - DIM, np.float32), embedding_D[::-1]])
 
 
 class UpgradedService(Service):
     """Service with a second backbone and upgrades. `store` is a SqlStore."""
 
-    def __init__(self, store):
-        self.store, self.embedder, self.new = store, FakeEmbedder(), TurnedEmbedder()
+    def __init__(self, store, new_dim=NEW_DIM):
+        self.store, self.embedder, self.new = store, FakeEmbedder(), TurnedEmbedder(new_dim)
         self.cache = SnapshotCache(store, BruteIndex, RoughIndex, 2**20)
         embedders = [self.embedder, self.new]
         self.sets = SupportSets(store, self.cache, embedders, Thumbnails(store, bytes.upper))
