@@ -32,6 +32,13 @@ METHODS = {
     sets.AddExemplarsRequest: "sets.AddExemplars",
     sets.RemoveExemplarsRequest: "sets.RemoveExemplars",
     sets.UpdateExemplarsRequest: "sets.UpdateExemplars",
+    sets.UpdateSupportSetRequest: "sets.UpdateSupportSet",
+    sets.CopySupportSetRequest: "sets.CopySupportSet",
+    sets.CreateSnapshotRequest: "sets.CreateSnapshot",
+    sets.ListSnapshotsRequest: "sets.ListSnapshots",
+    sets.DeleteSnapshotRequest: "sets.DeleteSnapshot",
+    sets.RollBackSupportSetRequest: "sets.RollBackSupportSet",
+    sets.WarmUpRequest: "sets.WarmUp",
     sets.ListExemplarsRequest: "sets.ListExemplars",
 }
 
@@ -58,6 +65,26 @@ def update(support_set="set", exemplar_ids=("a",), label="new", **options):
     return sets.UpdateExemplarsRequest(support_set=support_set, updates=updates, **options)
 
 
+def keep_images(name="set", keep_images=False, **options):
+    return sets.UpdateSupportSetRequest(name=name, keep_images=keep_images, **options)
+
+
+def copy(support_set="set", new_name="copy", **options):
+    return sets.CopySupportSetRequest(support_set=support_set, new_name=new_name, **options)
+
+
+def save(support_set="set", snapshot="saved", **options):
+    return sets.CreateSnapshotRequest(support_set=support_set, snapshot=snapshot, **options)
+
+
+def forget(support_set="set", snapshot="pinned", **options):
+    return sets.DeleteSnapshotRequest(support_set=support_set, snapshot=snapshot, **options)
+
+
+def roll_back(support_set="set", snapshot="pinned", **options):
+    return sets.RollBackSupportSetRequest(support_set=support_set, snapshot=snapshot, **options)
+
+
 def begun(server, request, **options):
     """The call of any request."""
     return attrgetter(METHODS[type(request)])(server)(request, **options)
@@ -79,10 +106,11 @@ async def refusal(server, request, **options):
 
 
 async def prepare(server):
-    """Creates "set" with two exemplars, and "empty"."""
+    """Creates "set" with two exemplars and a snapshot "pinned", and "empty"."""
     for name in ("set", "empty"):
         await ask(server, sets.CreateSupportSetRequest(name=name))
     await ask(server, add())
+    await ask(server, save(snapshot="pinned"))
 
 
 async def taught(server, images, label="", **options):

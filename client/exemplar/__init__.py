@@ -51,7 +51,17 @@ if TYPE_CHECKING:
         Suspect,
     )
     from exemplar.images import NewExemplar
-    from exemplar.lifecycle import ExemplarUpdate, UpdateResult
+    from exemplar.lifecycle import (
+        CopyResult,
+        DeletionReceipt,
+        ExemplarUpdate,
+        ImagesResult,
+        RollBackResult,
+        Snapshot,
+        SnapshotResult,
+        UpdateResult,
+        WarmUpResult,
+    )
     from exemplar.map_result import MapPoint, MapPosition, MapProgress, MapResult, PlacedQuery
     from exemplar.upgrades import Gate, Upgrade
 
@@ -67,8 +77,10 @@ __all__ = [
     "CallCancelledError",
     "Client",
     "Confusion",
+    "CopyResult",
     "DeadlineExceededError",
     "DeleteResult",
+    "DeletionReceipt",
     "Duplicate",
     "Embedding",
     "Evaluation",
@@ -77,6 +89,7 @@ __all__ = [
     "ExemplarUpdate",
     "FailedPreconditionError",
     "Gate",
+    "ImagesResult",
     "InvalidArgumentError",
     "ItemError",
     "ItemFailedError",
@@ -94,8 +107,11 @@ __all__ = [
     "PlacedQuery",
     "RemoveResult",
     "ResourceExhaustedError",
+    "RollBackResult",
     "ServerError",
     "ServerInfo",
+    "Snapshot",
+    "SnapshotResult",
     "SupportSet",
     "Suspect",
     "Timings",
@@ -104,6 +120,7 @@ __all__ = [
     "UnimplementedError",
     "UpdateResult",
     "Upgrade",
+    "WarmUpResult",
 ]
 
 _MODULE_OF = {
@@ -118,8 +135,10 @@ _MODULE_OF = {
     "CallCancelledError": "errors",
     "Client": "client",
     "Confusion": "evaluation",
+    "CopyResult": "lifecycle",
     "DeadlineExceededError": "errors",
     "DeleteResult": "answers",
+    "DeletionReceipt": "lifecycle",
     "Duplicate": "evaluation",
     "Embedding": "embedding",
     "Evaluation": "evaluation",
@@ -127,8 +146,9 @@ _MODULE_OF = {
     "ExemplarError": "errors",
     "ExemplarUpdate": "lifecycle",
     "FailedPreconditionError": "errors",
-    "InvalidArgumentError": "errors",
     "Gate": "upgrades",
+    "ImagesResult": "lifecycle",
+    "InvalidArgumentError": "errors",
     "ItemError": "embedding",
     "ItemFailedError": "errors",
     "LabelEvaluation": "evaluation",
@@ -145,8 +165,11 @@ _MODULE_OF = {
     "PlacedQuery": "map_result",
     "RemoveResult": "answers",
     "ResourceExhaustedError": "errors",
+    "RollBackResult": "lifecycle",
     "ServerError": "errors",
     "ServerInfo": "answers",
+    "Snapshot": "lifecycle",
+    "SnapshotResult": "lifecycle",
     "SupportSet": "answers",
     "Suspect": "evaluation",
     "Timings": "answers",
@@ -155,6 +178,7 @@ _MODULE_OF = {
     "UnimplementedError": "errors",
     "UpdateResult": "lifecycle",
     "Upgrade": "upgrades",
+    "WarmUpResult": "lifecycle",
 }
 
 

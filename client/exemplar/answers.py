@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 
 from exemplar.embedding import Embedding, ItemError, embedding_from_pb, item_error_from_pb
 from exemplar.enums import enum_name
+from exemplar.lifecycle import DeletionReceipt
 from exemplar.v1 import admin_pb2, classification_pb2, embedding_pb2, support_set_pb2
 
 
@@ -145,6 +146,7 @@ class RemoveResult:
 class DeleteResult:
     deleted_exemplar_count: int
     revision: int
+    receipt: DeletionReceipt
 
 
 @dataclass(frozen=True)

@@ -194,6 +194,41 @@ UPDATE_EXEMPLARS = Method(
     support_set_pb2.UpdateExemplarsRequest,
     support_set_pb2.UpdateExemplarsResponse,
 )
+UPDATE_SUPPORT_SET = Method(
+    _V1 + "SupportSetService/UpdateSupportSet",
+    support_set_pb2.UpdateSupportSetRequest,
+    support_set_pb2.UpdateSupportSetResponse,
+)
+COPY_SUPPORT_SET = Method(
+    _V1 + "SupportSetService/CopySupportSet",
+    support_set_pb2.CopySupportSetRequest,
+    support_set_pb2.CopySupportSetResponse,
+)
+CREATE_SNAPSHOT = Method(
+    _V1 + "SupportSetService/CreateSnapshot",
+    support_set_pb2.CreateSnapshotRequest,
+    support_set_pb2.CreateSnapshotResponse,
+)
+LIST_SNAPSHOTS = Method(
+    _V1 + "SupportSetService/ListSnapshots",
+    support_set_pb2.ListSnapshotsRequest,
+    support_set_pb2.ListSnapshotsResponse,
+)
+DELETE_SNAPSHOT = Method(
+    _V1 + "SupportSetService/DeleteSnapshot",
+    support_set_pb2.DeleteSnapshotRequest,
+    support_set_pb2.DeleteSnapshotResponse,
+)
+ROLL_BACK_SUPPORT_SET = Method(
+    _V1 + "SupportSetService/RollBackSupportSet",
+    support_set_pb2.RollBackSupportSetRequest,
+    support_set_pb2.RollBackSupportSetResponse,
+)
+WARM_UP = Method(
+    _V1 + "SupportSetService/WarmUp",
+    support_set_pb2.WarmUpRequest,
+    support_set_pb2.WarmUpResponse,
+)
 LIST_EXEMPLARS = Method(
     _V1 + "SupportSetService/ListExemplars",
     support_set_pb2.ListExemplarsRequest,

@@ -6,7 +6,7 @@ import argparse
 from dataclasses import asdict
 from typing import Any
 
-from exemplar import cli_transfers
+from exemplar import cli_lifecycle, cli_transfers
 from exemplar.answers import SupportSet
 from exemplar.cli_tables import table
 from exemplar.client import Client
@@ -27,6 +27,7 @@ def add_commands(commands: Any) -> None:  # argparse keeps the type of subparser
     for parser in (show, create, delete):
         parser.add_argument("name", metavar="NAME")
     cli_transfers.add_verbs(verb)
+    cli_lifecycle.add_verbs(verb)
     info = commands.add_parser("info", help="what the server is and allows")
     info.set_defaults(command=_info)
 

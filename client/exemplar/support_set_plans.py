@@ -27,6 +27,7 @@ from exemplar.calls import (
 )
 from exemplar.cutting import renumber
 from exemplar.embedding import ItemError, item_error_from_pb
+from exemplar.lifecycle import receipt_from_pb
 from exemplar.memory import Memory, learning
 from exemplar.v1 import support_set_pb2
 
@@ -92,7 +93,8 @@ def delete_support_set(
     )
     response = yield from send(DELETE_SUPPORT_SET, request)
     memory.forget(name)
-    return DeleteResult(response.deleted_exemplar_count, response.revision)
+    receipt = receipt_from_pb(response.receipt)
+    return DeleteResult(response.deleted_exemplar_count, response.revision, receipt)
 
 
 def list_exemplars_page(

@@ -28,9 +28,10 @@ MODULES += [transfer_pb2, upgrade_pb2]
 FILES = [module.DESCRIPTOR.name for module in MODULES]
 # What changes something that has a revision already, and what answers from one support set.
 CHANGES = ["AddExemplars", "DeleteSupportSet", "RemoveExemplars", "UpdateExemplars"]
+CHANGES += ["CreateSnapshot", "RollBackSupportSet", "UpdateSupportSet"]
 READS = ["Classify", "ComputeMap", "EvaluateSupportSet", "ExportSupportSet", "GetSupportSet"]
-READS += ["ListExemplars", "PlaceOnMap"]
-MUTATIONS = ["CreateSupportSet", *CHANGES]
+READS += ["ListExemplars", "PlaceOnMap", "WarmUp"]
+MUTATIONS = ["CopySupportSet", "CreateSupportSet", "DeleteSnapshot", *CHANGES]
 # What names a state to reach, so that a retry changes nothing.
 IDEMPOTENT = ["CancelUpgrade", "FinishUpgrade", "RollBackUpgrade", "StartUpgrade"]
 # Numbers of fields in descriptor.proto: the steps of a path to what a comment belongs to.
@@ -117,6 +118,7 @@ def test_every_method_is_sorted_into_what_it_does():
         "GetUpgrade",
         "ImportSupportSet",
         "ListBackbones",
+        "ListSnapshots",
         "ListSupportSets",
         "ListUpgrades",
         "StreamClassify",
@@ -135,7 +137,7 @@ def test_a_change_may_expect_a_revision_or_none(name):
     assert expected.has_presence  # else revision 0 and no expectation look alike
 
 
-@pytest.mark.parametrize("name", [*CHANGES, "Classify", "ListExemplars", "PlaceOnMap"])
+@pytest.mark.parametrize("name", [*CHANGES, "Classify", "ListExemplars", "PlaceOnMap", "WarmUp"])
 def test_an_answer_tells_its_revision(name):
     assert field(methods()[name].output_type, "revision") is not None
 

@@ -14,7 +14,7 @@ from exemplar.v1 import upgrade_pb2 as upgrades
 from exemplar_server.edge.credentials import key_hash
 from process_calls import addition, questions, removal
 from rpc_caller import METHODS, Caller
-from rpc_calls import update
+from rpc_calls import copy, forget, keep_images, roll_back, save, update
 
 A_KEY, A_SECOND_KEY, B_KEY = "key-of-a", "second-key-of-a", "key-of-b"
 
@@ -26,6 +26,13 @@ NAMING_A_SET = {
     "AddExemplars": addition("set", ["x0"]),
     "RemoveExemplars": removal("set", ["a0"]),
     "UpdateExemplars": update("set"),
+    "UpdateSupportSet": keep_images("set"),
+    "CopySupportSet": copy("set"),
+    "CreateSnapshot": save("set"),
+    "ListSnapshots": sets.ListSnapshotsRequest(support_set="set"),
+    "DeleteSnapshot": forget("set"),
+    "RollBackSupportSet": roll_back("set"),
+    "WarmUp": sets.WarmUpRequest(support_set="set"),
     "ListExemplars": sets.ListExemplarsRequest(support_set="set", include_thumbnails=True),
     "Classify": questions("set"),
     "EvaluateSupportSet": evaluation.EvaluateSupportSetRequest(support_set="set"),
@@ -234,6 +241,17 @@ async def test_one_exemplar_id_is_two_exemplars_of_two_tenants(a, b):
     await taught(b, "same")
     await b("RemoveExemplars", removal("set", ["same"]))
     assert (await ids(a), await ids(b)) == ((["same"], ""), ([], ""))
+
+
+async def test_a_snapshot_of_another_tenant_is_not_found_by_its_name(a, b):
+    for caller in (a, b):
+        await taught(caller, "x0")
+    await a("CreateSnapshot", save("set", "pinned"))
+    before = await seen(a)
+    for name in ("RollBackSupportSet", "DeleteSnapshot"):
+        assert (await b.failure(name, NAMING_A_SET[name]))[0] == "NOT_FOUND"
+    assert not (await b("ListSnapshots", NAMING_A_SET["ListSnapshots"]))[0].snapshots
+    assert await seen(a) == before
 
 
 async def test_a_deletion_leaves_the_other_tenants_support_set_of_that_name(a, b):

@@ -13,10 +13,15 @@ from rpc_calls import (
     QUERIES,
     add,
     classify,
+    copy,
+    forget,
     goes_on,
+    keep_images,
     prepare,
     refusal,
     remove,
+    roll_back,
+    save,
     update,
 )
 
@@ -70,12 +75,6 @@ REFUSED = {
         remove(exemplar_ids=["a", "../x"]),
         INVALID,
         f"exemplar_ids[1]: {NAME} '../x'",
-    ),
-    "no updates": (update(exemplar_ids=[]), INVALID, "updates: expected 1..1000, got none"),
-    "1001 updates": (
-        update(exemplar_ids=["a"] * 1001),
-        INVALID,
-        "updates: expected 1..1000, got 1001",
     ),
     "a backbone of 20,000 characters": (
         embedding.EmbedRequest(images=IMAGES, backbone="b" * 20_000),
@@ -189,6 +188,13 @@ def requests_of(name):
         (add(name), "support_set"),
         (remove(name), "support_set"),
         (update(name), "support_set"),
+        (keep_images(name), "name"),
+        (copy(name), "support_set"),
+        (save(name), "support_set"),
+        (sets.ListSnapshotsRequest(support_set=name), "support_set"),
+        (forget(name), "support_set"),
+        (roll_back(name), "support_set"),
+        (sets.WarmUpRequest(support_set=name), "support_set"),
     ]
 
 

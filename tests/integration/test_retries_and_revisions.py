@@ -7,7 +7,22 @@ from exemplar.v1 import classification_pb2 as classification
 from exemplar.v1 import embedding_pb2 as embedding
 from exemplar.v1 import map_pb2 as maps
 from exemplar.v1 import support_set_pb2 as sets
-from rpc_calls import EXEMPLARS, QUERIES, add, ask, classify, prepare, refusal, remove, update
+from rpc_calls import (
+    EXEMPLARS,
+    QUERIES,
+    add,
+    ask,
+    classify,
+    copy,
+    forget,
+    keep_images,
+    prepare,
+    refusal,
+    remove,
+    roll_back,
+    save,
+    update,
+)
 
 NEW = [
     sets.NewExemplar(label="c", image=EXEMPLARS[0].image),
@@ -18,14 +33,20 @@ MUTATIONS = {
     "AddExemplars": add(exemplars=NEW, request_id="1"),
     "RemoveExemplars": remove(exemplar_ids=["a", "nowhere"], request_id="1"),
     "UpdateExemplars": update(exemplar_ids=["b", "nowhere"], request_id="1"),
+    "UpdateSupportSet": keep_images(request_id="1"),
+    "CopySupportSet": copy(request_id="1"),
+    "CreateSnapshot": save(request_id="1"),
+    "RollBackSupportSet": roll_back(request_id="1"),
+    "DeleteSnapshot": forget(request_id="1"),
     "DeleteSupportSet": sets.DeleteSupportSetRequest(name="set", request_id="1"),
 }
-CHANGES = {name: request for name, request in MUTATIONS.items() if name != "CreateSupportSet"}
+CHANGES = {n: r for n, r in MUTATIONS.items() if "expected_revision" in r.DESCRIPTOR.fields_by_name}
 READS = {
     "GetSupportSet": sets.GetSupportSetRequest(name="set"),
     "ListExemplars": sets.ListExemplarsRequest(support_set="set"),
     "Classify": classify(),
     "ComputeMap": maps.ComputeMapRequest(support_set="set"),
+    "WarmUp": sets.WarmUpRequest(support_set="set"),
 }
 each_mutation = pytest.mark.parametrize("request_", list(MUTATIONS.values()), ids=list(MUTATIONS))
 each_change = pytest.mark.parametrize("request_", list(CHANGES.values()), ids=list(CHANGES))
@@ -37,11 +58,12 @@ def with_fields(request, **fields):
 
 
 async def everything(server):
-    """All support sets, and the exemplars of "set" if it is there."""
+    """All support sets, and the exemplars and snapshots of "set" if it is there."""
     listed = await ask(server, sets.ListSupportSetsRequest())
     if "set" not in {s.name for s in listed.support_sets}:
-        return listed, None
-    return listed, await ask(server, READS["ListExemplars"])
+        return listed, None, None
+    snapshots = await ask(server, sets.ListSnapshotsRequest(support_set="set"))
+    return listed, await ask(server, READS["ListExemplars"]), snapshots
 
 
 async def asked(server, request):
@@ -98,8 +120,8 @@ async def test_one_request_id_may_be_of_each_method(server):
     await prepare(server)
     for request in MUTATIONS.values():
         await ask(server, request)
-    listed, _ = await everything(server)
-    assert [s.name for s in listed.support_sets] == ["empty", "new"]
+    listed, *_ = await everything(server)
+    assert [s.name for s in listed.support_sets] == ["copy", "empty", "new"]
 
 
 async def test_additions_without_request_id_are_never_retries(server):

@@ -32,6 +32,9 @@ class FakeSet:
     revision: int
     keep_images: bool
     exemplars: dict[str, support_set_pb2.Exemplar] = field(default_factory=dict)
+    snapshots: dict[str, tuple[int, dict[str, support_set_pb2.Exemplar]]] = field(
+        default_factory=dict
+    )
 
 
 @dataclass
@@ -169,7 +172,11 @@ class FakeServer(
         found = self._find(request.name, context)
         del self.sets[request.name]
         return support_set_pb2.DeleteSupportSetResponse(
-            deleted_exemplar_count=len(found.exemplars), revision=self._bump()
+            deleted_exemplar_count=len(found.exemplars),
+            revision=self._bump(),
+            receipt=support_set_pb2.DeletionReceipt(
+                support_sets=1, exemplars=len(found.exemplars), snapshots=len(found.snapshots)
+            ),
         )
 
     def AddExemplars(self, request, context):

@@ -35,3 +35,33 @@ def test_exemplars_are_relabelled_and_missing_ones_named(run, fake):
     assert (code, out) == (1, "inspection: 1 relabelled, revision 3\n")
     assert err.startswith("nobody: NOT_FOUND")
     assert [e.label for e in fake.sets["inspection"].exemplars.values()] == ["dent", "scratch"]
+
+
+def test_images_are_kept_no_more(run, fake):
+    kept = run("sets", "update", "inspection", "--keep-images")
+    assert kept[1] == "inspection: images are kept, revision 3\n"
+    deleted = run("sets", "update", "inspection", "--no-keep-images")
+    assert deleted[1] == "inspection: 2 images deleted, revision 4\n"
+    assert not fake.sets["inspection"].keep_images
+
+
+def test_a_support_set_is_copied(run, fake):
+    assert run("sets", "copy", "inspection", "new")[1] == "new: 2 exemplars, revision 3\n"
+    assert len(fake.sets["new"].exemplars) == 2
+
+
+def test_a_snapshot_is_made_listed_gone_back_to_and_deleted(run):
+    made = run("sets", "snapshot", "inspection", "good")[1]
+    assert made == "inspection: snapshot good has 2 exemplars of revision 2\n"
+    assert run("sets", "snapshots", "inspection")[1].splitlines()[1].startswith("good      2")
+    back = run("sets", "roll-back", "inspection", "good")[1]
+    assert back == "inspection: as in good, 2 exemplars, revision 3\n"
+    deleted = run("sets", "delete-snapshot", "inspection", "good")[1]
+    assert deleted == "inspection: snapshot good deleted\n"
+    assert len(run("sets", "snapshots", "inspection")[1].splitlines()) == 1
+
+
+def test_a_support_set_is_warmed_up(run):
+    assert run("sets", "warm-up", "inspection")[1] == (
+        "inspection: revision 2 is ready, 4096 bytes in 2 ms\n"
+    )

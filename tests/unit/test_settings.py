@@ -30,6 +30,7 @@ BOUNDS = {
     "TENANT_BYTES": (0, None),
     "TRANSFER_BYTES": (1, None),
     "MAP_POINTS": (1, None),
+    "SNAPSHOTS": (1, None),
 }
 LOWEST = [(name, lowest) for name, (lowest, _) in BOUNDS.items()]
 HIGHEST = [(name, highest) for name, (_, highest) in BOUNDS.items() if highest is not None]

@@ -426,23 +426,498 @@ class DeleteSupportSetResponse(_message.Message):
 
     DELETED_EXEMPLAR_COUNT_FIELD_NUMBER: _builtins.int
     REVISION_FIELD_NUMBER: _builtins.int
+    RECEIPT_FIELD_NUMBER: _builtins.int
     deleted_exemplar_count: _builtins.int
     """How many exemplars were deleted with it."""
     revision: _builtins.int
     """The revision at which it ended."""
+    @_builtins.property
+    def receipt(self) -> Global___DeletionReceipt:
+        """All that was deleted."""
+
     def __init__(
         self,
         *,
         deleted_exemplar_count: _builtins.int = ...,
         revision: _builtins.int = ...,
+        receipt: Global___DeletionReceipt | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["receipt", b"receipt"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["deleted_exemplar_count", b"deleted_exemplar_count", "revision", b"revision"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["deleted_exemplar_count", b"deleted_exemplar_count", "receipt", b"receipt", "revision", b"revision"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___DeleteSupportSetResponse: _TypeAlias = DeleteSupportSetResponse  # noqa: Y015
+
+@_typing.final
+class DeletionReceipt(_message.Message):
+    """How many of each were deleted, for good. A backup still has what it had."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SUPPORT_SETS_FIELD_NUMBER: _builtins.int
+    EXEMPLARS_FIELD_NUMBER: _builtins.int
+    EMBEDDINGS_FIELD_NUMBER: _builtins.int
+    IMAGES_FIELD_NUMBER: _builtins.int
+    IMAGE_BYTES_FIELD_NUMBER: _builtins.int
+    SNAPSHOTS_FIELD_NUMBER: _builtins.int
+    ANSWERS_FIELD_NUMBER: _builtins.int
+    support_sets: _builtins.int
+    """Support sets."""
+    exemplars: _builtins.int
+    """Exemplars that were in them."""
+    embeddings: _builtins.int
+    """Embeddings, with those that only snapshots kept."""
+    images: _builtins.int
+    """Images, with those that only snapshots kept."""
+    image_bytes: _builtins.int
+    """Bytes of these images."""
+    snapshots: _builtins.int
+    """Snapshots."""
+    answers: _builtins.int
+    """Answers that were kept for retries."""
+    def __init__(
+        self,
+        *,
+        support_sets: _builtins.int = ...,
+        exemplars: _builtins.int = ...,
+        embeddings: _builtins.int = ...,
+        images: _builtins.int = ...,
+        image_bytes: _builtins.int = ...,
+        snapshots: _builtins.int = ...,
+        answers: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["answers", b"answers", "embeddings", b"embeddings", "exemplars", b"exemplars", "image_bytes", b"image_bytes", "images", b"images", "snapshots", b"snapshots", "support_sets", b"support_sets"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___DeletionReceipt: _TypeAlias = DeletionReceipt  # noqa: Y015
+
+@_typing.final
+class UpdateSupportSetRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: _builtins.int
+    KEEP_IMAGES_FIELD_NUMBER: _builtins.int
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    EXPECTED_REVISION_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    """Name of the support set. Required."""
+    keep_images: _builtins.bool
+    """Whether to keep the images of exemplars. Required; false deletes those that are kept."""
+    request_id: _builtins.str
+    """Makes retries harmless; up to 64 characters. Default (empty): no de-duplication."""
+    expected_revision: _builtins.int
+    """Refuse (ABORTED) unless the support set has this revision. Default (absent): any."""
+    def __init__(
+        self,
+        *,
+        name: _builtins.str = ...,
+        keep_images: _builtins.bool | None = ...,
+        request_id: _builtins.str = ...,
+        expected_revision: _builtins.int | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_expected_revision", b"_expected_revision", "_keep_images", b"_keep_images", "expected_revision", b"expected_revision", "keep_images", b"keep_images"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_expected_revision", b"_expected_revision", "_keep_images", b"_keep_images", "expected_revision", b"expected_revision", "keep_images", b"keep_images", "name", b"name", "request_id", b"request_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__expected_revision: _TypeAlias = _typing.Literal["expected_revision"]  # noqa: Y015
+    _WhichOneofArgType__expected_revision: _TypeAlias = _typing.Literal["_expected_revision", b"_expected_revision"]  # noqa: Y015
+    _WhichOneofReturnType__keep_images: _TypeAlias = _typing.Literal["keep_images"]  # noqa: Y015
+    _WhichOneofArgType__keep_images: _TypeAlias = _typing.Literal["_keep_images", b"_keep_images"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__expected_revision) -> _WhichOneofReturnType__expected_revision | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__keep_images) -> _WhichOneofReturnType__keep_images | None: ...
+
+Global___UpdateSupportSetRequest: _TypeAlias = UpdateSupportSetRequest  # noqa: Y015
+
+@_typing.final
+class UpdateSupportSetResponse(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REVISION_FIELD_NUMBER: _builtins.int
+    DELETED_IMAGES_FIELD_NUMBER: _builtins.int
+    DELETED_IMAGE_BYTES_FIELD_NUMBER: _builtins.int
+    revision: _builtins.int
+    """The support set's revision after the change (unchanged where it was so before)."""
+    deleted_images: _builtins.int
+    """How many images were deleted, with those that only snapshots kept."""
+    deleted_image_bytes: _builtins.int
+    """Bytes of these images."""
+    def __init__(
+        self,
+        *,
+        revision: _builtins.int = ...,
+        deleted_images: _builtins.int = ...,
+        deleted_image_bytes: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["deleted_image_bytes", b"deleted_image_bytes", "deleted_images", b"deleted_images", "revision", b"revision"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___UpdateSupportSetResponse: _TypeAlias = UpdateSupportSetResponse  # noqa: Y015
+
+@_typing.final
+class CopySupportSetRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SUPPORT_SET_FIELD_NUMBER: _builtins.int
+    NEW_NAME_FIELD_NUMBER: _builtins.int
+    MIN_REVISION_FIELD_NUMBER: _builtins.int
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    support_set: _builtins.str
+    """Name of the support set to copy. Required."""
+    new_name: _builtins.str
+    """Name of the new support set: [A-Za-z0-9._-]{1,64}, and not "." or "..". Required."""
+    min_revision: _builtins.int
+    """Copy this revision or a later one. Default: 0, whatever there is."""
+    request_id: _builtins.str
+    """Makes retries harmless; up to 64 characters. Default (empty): no de-duplication."""
+    def __init__(
+        self,
+        *,
+        support_set: _builtins.str = ...,
+        new_name: _builtins.str = ...,
+        min_revision: _builtins.int = ...,
+        request_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["min_revision", b"min_revision", "new_name", b"new_name", "request_id", b"request_id", "support_set", b"support_set"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CopySupportSetRequest: _TypeAlias = CopySupportSetRequest  # noqa: Y015
+
+@_typing.final
+class CopySupportSetResponse(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REVISION_FIELD_NUMBER: _builtins.int
+    EXEMPLAR_COUNT_FIELD_NUMBER: _builtins.int
+    revision: _builtins.int
+    """The new support set's revision."""
+    exemplar_count: _builtins.int
+    """How many exemplars it has."""
+    def __init__(
+        self,
+        *,
+        revision: _builtins.int = ...,
+        exemplar_count: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["exemplar_count", b"exemplar_count", "revision", b"revision"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CopySupportSetResponse: _TypeAlias = CopySupportSetResponse  # noqa: Y015
+
+@_typing.final
+class Snapshot(_message.Message):
+    """A revision of a support set under a name."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: _builtins.int
+    REVISION_FIELD_NUMBER: _builtins.int
+    EXEMPLAR_COUNT_FIELD_NUMBER: _builtins.int
+    CREATE_TIME_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    """Unique in its support set: [A-Za-z0-9._-]{1,64}, and not "." or ".."."""
+    revision: _builtins.int
+    """The support set's revision that it shows."""
+    exemplar_count: _builtins.int
+    """How many exemplars it shows."""
+    @_builtins.property
+    def create_time(self) -> _timestamp_pb2.Timestamp:
+        """When it was created."""
+
+    def __init__(
+        self,
+        *,
+        name: _builtins.str = ...,
+        revision: _builtins.int = ...,
+        exemplar_count: _builtins.int = ...,
+        create_time: _timestamp_pb2.Timestamp | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "exemplar_count", b"exemplar_count", "name", b"name", "revision", b"revision"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Snapshot: _TypeAlias = Snapshot  # noqa: Y015
+
+@_typing.final
+class CreateSnapshotRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SUPPORT_SET_FIELD_NUMBER: _builtins.int
+    SNAPSHOT_FIELD_NUMBER: _builtins.int
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    EXPECTED_REVISION_FIELD_NUMBER: _builtins.int
+    support_set: _builtins.str
+    """Name of the support set. Required."""
+    snapshot: _builtins.str
+    """Name of the snapshot: [A-Za-z0-9._-]{1,64}, and not "." or "..". Required. A support set has up to
+    `limits.snapshots` of them.
+    """
+    request_id: _builtins.str
+    """Makes retries harmless; up to 64 characters. Default (empty): no de-duplication."""
+    expected_revision: _builtins.int
+    """Refuse (ABORTED) unless the support set has this revision. Default (absent): any."""
+    def __init__(
+        self,
+        *,
+        support_set: _builtins.str = ...,
+        snapshot: _builtins.str = ...,
+        request_id: _builtins.str = ...,
+        expected_revision: _builtins.int | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_expected_revision", b"_expected_revision", "expected_revision", b"expected_revision"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_expected_revision", b"_expected_revision", "expected_revision", b"expected_revision", "request_id", b"request_id", "snapshot", b"snapshot", "support_set", b"support_set"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__expected_revision: _TypeAlias = _typing.Literal["expected_revision"]  # noqa: Y015
+    _WhichOneofArgType__expected_revision: _TypeAlias = _typing.Literal["_expected_revision", b"_expected_revision"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__expected_revision) -> _WhichOneofReturnType__expected_revision | None: ...
+
+Global___CreateSnapshotRequest: _TypeAlias = CreateSnapshotRequest  # noqa: Y015
+
+@_typing.final
+class CreateSnapshotResponse(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REVISION_FIELD_NUMBER: _builtins.int
+    EXEMPLAR_COUNT_FIELD_NUMBER: _builtins.int
+    revision: _builtins.int
+    """The support set's revision that it shows."""
+    exemplar_count: _builtins.int
+    """How many exemplars it shows."""
+    def __init__(
+        self,
+        *,
+        revision: _builtins.int = ...,
+        exemplar_count: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["exemplar_count", b"exemplar_count", "revision", b"revision"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CreateSnapshotResponse: _TypeAlias = CreateSnapshotResponse  # noqa: Y015
+
+@_typing.final
+class ListSnapshotsRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SUPPORT_SET_FIELD_NUMBER: _builtins.int
+    support_set: _builtins.str
+    """Name of the support set. Required."""
+    def __init__(
+        self,
+        *,
+        support_set: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["support_set", b"support_set"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListSnapshotsRequest: _TypeAlias = ListSnapshotsRequest  # noqa: Y015
+
+@_typing.final
+class ListSnapshotsResponse(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SNAPSHOTS_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def snapshots(self) -> _containers.RepeatedCompositeFieldContainer[Global___Snapshot]:
+        """Ordered by name: all there are."""
+
+    def __init__(
+        self,
+        *,
+        snapshots: _abc.Iterable[Global___Snapshot] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["snapshots", b"snapshots"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListSnapshotsResponse: _TypeAlias = ListSnapshotsResponse  # noqa: Y015
+
+@_typing.final
+class DeleteSnapshotRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SUPPORT_SET_FIELD_NUMBER: _builtins.int
+    SNAPSHOT_FIELD_NUMBER: _builtins.int
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    support_set: _builtins.str
+    """Name of the support set. Required."""
+    snapshot: _builtins.str
+    """Name of the snapshot. Required."""
+    request_id: _builtins.str
+    """Makes retries harmless; up to 64 characters. Default (empty): no de-duplication."""
+    def __init__(
+        self,
+        *,
+        support_set: _builtins.str = ...,
+        snapshot: _builtins.str = ...,
+        request_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["request_id", b"request_id", "snapshot", b"snapshot", "support_set", b"support_set"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___DeleteSnapshotRequest: _TypeAlias = DeleteSnapshotRequest  # noqa: Y015
+
+@_typing.final
+class DeleteSnapshotResponse(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    def __init__(
+        self,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___DeleteSnapshotResponse: _TypeAlias = DeleteSnapshotResponse  # noqa: Y015
+
+@_typing.final
+class RollBackSupportSetRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SUPPORT_SET_FIELD_NUMBER: _builtins.int
+    SNAPSHOT_FIELD_NUMBER: _builtins.int
+    REVISION_FIELD_NUMBER: _builtins.int
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    EXPECTED_REVISION_FIELD_NUMBER: _builtins.int
+    support_set: _builtins.str
+    """Name of the support set. Required."""
+    snapshot: _builtins.str
+    """Name of a snapshot."""
+    revision: _builtins.int
+    """A revision that a snapshot shows."""
+    request_id: _builtins.str
+    """Makes retries harmless; up to 64 characters. Default (empty): no de-duplication."""
+    expected_revision: _builtins.int
+    """Refuse (ABORTED) unless the support set has this revision. Default (absent): any."""
+    def __init__(
+        self,
+        *,
+        support_set: _builtins.str = ...,
+        snapshot: _builtins.str = ...,
+        revision: _builtins.int = ...,
+        request_id: _builtins.str = ...,
+        expected_revision: _builtins.int | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_expected_revision", b"_expected_revision", "expected_revision", b"expected_revision", "revision", b"revision", "snapshot", b"snapshot", "to", b"to"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_expected_revision", b"_expected_revision", "expected_revision", b"expected_revision", "request_id", b"request_id", "revision", b"revision", "snapshot", b"snapshot", "support_set", b"support_set", "to", b"to"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__expected_revision: _TypeAlias = _typing.Literal["expected_revision"]  # noqa: Y015
+    _WhichOneofArgType__expected_revision: _TypeAlias = _typing.Literal["_expected_revision", b"_expected_revision"]  # noqa: Y015
+    _WhichOneofReturnType_to: _TypeAlias = _typing.Literal["snapshot", "revision"]  # noqa: Y015
+    _WhichOneofArgType_to: _TypeAlias = _typing.Literal["to", b"to"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__expected_revision) -> _WhichOneofReturnType__expected_revision | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType_to) -> _WhichOneofReturnType_to | None: ...
+
+Global___RollBackSupportSetRequest: _TypeAlias = RollBackSupportSetRequest  # noqa: Y015
+
+@_typing.final
+class RollBackSupportSetResponse(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REVISION_FIELD_NUMBER: _builtins.int
+    EXEMPLAR_COUNT_FIELD_NUMBER: _builtins.int
+    revision: _builtins.int
+    """The support set's revision after the change."""
+    exemplar_count: _builtins.int
+    """How many exemplars the support set has now."""
+    def __init__(
+        self,
+        *,
+        revision: _builtins.int = ...,
+        exemplar_count: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["exemplar_count", b"exemplar_count", "revision", b"revision"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RollBackSupportSetResponse: _TypeAlias = RollBackSupportSetResponse  # noqa: Y015
+
+@_typing.final
+class WarmUpRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SUPPORT_SET_FIELD_NUMBER: _builtins.int
+    MIN_REVISION_FIELD_NUMBER: _builtins.int
+    support_set: _builtins.str
+    """Name of the support set. Required."""
+    min_revision: _builtins.int
+    """Get this revision or a later one ready. Default: 0, whatever this server has."""
+    def __init__(
+        self,
+        *,
+        support_set: _builtins.str = ...,
+        min_revision: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["min_revision", b"min_revision", "support_set", b"support_set"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___WarmUpRequest: _TypeAlias = WarmUpRequest  # noqa: Y015
+
+@_typing.final
+class WarmUpResponse(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REVISION_FIELD_NUMBER: _builtins.int
+    INDEX_BYTES_FIELD_NUMBER: _builtins.int
+    WARM_UP_MS_FIELD_NUMBER: _builtins.int
+    revision: _builtins.int
+    """The revision that is ready."""
+    index_bytes: _builtins.int
+    """Bytes of memory that it takes on this server, until it is not used for long."""
+    warm_up_ms: _builtins.float
+    """Milliseconds that it took; few where it was ready."""
+    def __init__(
+        self,
+        *,
+        revision: _builtins.int = ...,
+        index_bytes: _builtins.int = ...,
+        warm_up_ms: _builtins.float = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["index_bytes", b"index_bytes", "revision", b"revision", "warm_up_ms", b"warm_up_ms"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___WarmUpResponse: _TypeAlias = WarmUpResponse  # noqa: Y015
 
 @_typing.final
 class AddExemplarsRequest(_message.Message):

@@ -55,6 +55,41 @@ class SupportSetServiceStub(object):
                 request_serializer=exemplar_dot_v1_dot_support__set__pb2.ListSupportSetsRequest.SerializeToString,
                 response_deserializer=exemplar_dot_v1_dot_support__set__pb2.ListSupportSetsResponse.FromString,
                 _registered_method=True)
+        self.UpdateSupportSet = channel.unary_unary(
+                '/exemplar.v1.SupportSetService/UpdateSupportSet',
+                request_serializer=exemplar_dot_v1_dot_support__set__pb2.UpdateSupportSetRequest.SerializeToString,
+                response_deserializer=exemplar_dot_v1_dot_support__set__pb2.UpdateSupportSetResponse.FromString,
+                _registered_method=True)
+        self.CopySupportSet = channel.unary_unary(
+                '/exemplar.v1.SupportSetService/CopySupportSet',
+                request_serializer=exemplar_dot_v1_dot_support__set__pb2.CopySupportSetRequest.SerializeToString,
+                response_deserializer=exemplar_dot_v1_dot_support__set__pb2.CopySupportSetResponse.FromString,
+                _registered_method=True)
+        self.CreateSnapshot = channel.unary_unary(
+                '/exemplar.v1.SupportSetService/CreateSnapshot',
+                request_serializer=exemplar_dot_v1_dot_support__set__pb2.CreateSnapshotRequest.SerializeToString,
+                response_deserializer=exemplar_dot_v1_dot_support__set__pb2.CreateSnapshotResponse.FromString,
+                _registered_method=True)
+        self.ListSnapshots = channel.unary_unary(
+                '/exemplar.v1.SupportSetService/ListSnapshots',
+                request_serializer=exemplar_dot_v1_dot_support__set__pb2.ListSnapshotsRequest.SerializeToString,
+                response_deserializer=exemplar_dot_v1_dot_support__set__pb2.ListSnapshotsResponse.FromString,
+                _registered_method=True)
+        self.DeleteSnapshot = channel.unary_unary(
+                '/exemplar.v1.SupportSetService/DeleteSnapshot',
+                request_serializer=exemplar_dot_v1_dot_support__set__pb2.DeleteSnapshotRequest.SerializeToString,
+                response_deserializer=exemplar_dot_v1_dot_support__set__pb2.DeleteSnapshotResponse.FromString,
+                _registered_method=True)
+        self.RollBackSupportSet = channel.unary_unary(
+                '/exemplar.v1.SupportSetService/RollBackSupportSet',
+                request_serializer=exemplar_dot_v1_dot_support__set__pb2.RollBackSupportSetRequest.SerializeToString,
+                response_deserializer=exemplar_dot_v1_dot_support__set__pb2.RollBackSupportSetResponse.FromString,
+                _registered_method=True)
+        self.WarmUp = channel.unary_unary(
+                '/exemplar.v1.SupportSetService/WarmUp',
+                request_serializer=exemplar_dot_v1_dot_support__set__pb2.WarmUpRequest.SerializeToString,
+                response_deserializer=exemplar_dot_v1_dot_support__set__pb2.WarmUpResponse.FromString,
+                _registered_method=True)
         self.DeleteSupportSet = channel.unary_unary(
                 '/exemplar.v1.SupportSetService/DeleteSupportSet',
                 request_serializer=exemplar_dot_v1_dot_support__set__pb2.DeleteSupportSetRequest.SerializeToString,
@@ -112,8 +147,61 @@ class SupportSetServiceServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def UpdateSupportSet(self, request, context):
+        """Changes whether images are kept. Those that are kept no more are deleted at once, with those that
+        snapshots show.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def CopySupportSet(self, request, context):
+        """Makes a support set with the exemplars of another one: embeddings, labels, metadata and images, not
+        its snapshots. Inside the store, in one transaction.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def CreateSnapshot(self, request, context):
+        """Gives the support set as it is now a name, to which RollBackSupportSet leads back. What is removed or
+        changed later is kept for it, and counts for the tenant's quota, until the snapshot is deleted.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListSnapshots(self, request, context):
+        """Lists all snapshots of a support set by name.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def DeleteSnapshot(self, request, context):
+        """Deletes a snapshot with what only it shows. The support set stays as it is.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def RollBackSupportSet(self, request, context):
+        """Makes the support set as it was in a snapshot, at a new revision: ids, labels, metadata, embeddings, and
+        images that were not deleted by UpdateSupportSet. The snapshot stays.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def WarmUp(self, request, context):
+        """Gets ready for queries, so that the first one is as fast as any other: loads the index and calibrates.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def DeleteSupportSet(self, request, context):
-        """Deletes a support set with all its exemplars, at once and for good.
+        """Deletes a support set with all its exemplars and snapshots, at once and for good.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -166,6 +254,41 @@ def add_SupportSetServiceServicer_to_server(servicer, server):
                     servicer.ListSupportSets,
                     request_deserializer=exemplar_dot_v1_dot_support__set__pb2.ListSupportSetsRequest.FromString,
                     response_serializer=exemplar_dot_v1_dot_support__set__pb2.ListSupportSetsResponse.SerializeToString,
+            ),
+            'UpdateSupportSet': grpc.unary_unary_rpc_method_handler(
+                    servicer.UpdateSupportSet,
+                    request_deserializer=exemplar_dot_v1_dot_support__set__pb2.UpdateSupportSetRequest.FromString,
+                    response_serializer=exemplar_dot_v1_dot_support__set__pb2.UpdateSupportSetResponse.SerializeToString,
+            ),
+            'CopySupportSet': grpc.unary_unary_rpc_method_handler(
+                    servicer.CopySupportSet,
+                    request_deserializer=exemplar_dot_v1_dot_support__set__pb2.CopySupportSetRequest.FromString,
+                    response_serializer=exemplar_dot_v1_dot_support__set__pb2.CopySupportSetResponse.SerializeToString,
+            ),
+            'CreateSnapshot': grpc.unary_unary_rpc_method_handler(
+                    servicer.CreateSnapshot,
+                    request_deserializer=exemplar_dot_v1_dot_support__set__pb2.CreateSnapshotRequest.FromString,
+                    response_serializer=exemplar_dot_v1_dot_support__set__pb2.CreateSnapshotResponse.SerializeToString,
+            ),
+            'ListSnapshots': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListSnapshots,
+                    request_deserializer=exemplar_dot_v1_dot_support__set__pb2.ListSnapshotsRequest.FromString,
+                    response_serializer=exemplar_dot_v1_dot_support__set__pb2.ListSnapshotsResponse.SerializeToString,
+            ),
+            'DeleteSnapshot': grpc.unary_unary_rpc_method_handler(
+                    servicer.DeleteSnapshot,
+                    request_deserializer=exemplar_dot_v1_dot_support__set__pb2.DeleteSnapshotRequest.FromString,
+                    response_serializer=exemplar_dot_v1_dot_support__set__pb2.DeleteSnapshotResponse.SerializeToString,
+            ),
+            'RollBackSupportSet': grpc.unary_unary_rpc_method_handler(
+                    servicer.RollBackSupportSet,
+                    request_deserializer=exemplar_dot_v1_dot_support__set__pb2.RollBackSupportSetRequest.FromString,
+                    response_serializer=exemplar_dot_v1_dot_support__set__pb2.RollBackSupportSetResponse.SerializeToString,
+            ),
+            'WarmUp': grpc.unary_unary_rpc_method_handler(
+                    servicer.WarmUp,
+                    request_deserializer=exemplar_dot_v1_dot_support__set__pb2.WarmUpRequest.FromString,
+                    response_serializer=exemplar_dot_v1_dot_support__set__pb2.WarmUpResponse.SerializeToString,
             ),
             'DeleteSupportSet': grpc.unary_unary_rpc_method_handler(
                     servicer.DeleteSupportSet,
@@ -280,6 +403,195 @@ class SupportSetService(object):
             '/exemplar.v1.SupportSetService/ListSupportSets',
             exemplar_dot_v1_dot_support__set__pb2.ListSupportSetsRequest.SerializeToString,
             exemplar_dot_v1_dot_support__set__pb2.ListSupportSetsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def UpdateSupportSet(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/exemplar.v1.SupportSetService/UpdateSupportSet',
+            exemplar_dot_v1_dot_support__set__pb2.UpdateSupportSetRequest.SerializeToString,
+            exemplar_dot_v1_dot_support__set__pb2.UpdateSupportSetResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def CopySupportSet(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/exemplar.v1.SupportSetService/CopySupportSet',
+            exemplar_dot_v1_dot_support__set__pb2.CopySupportSetRequest.SerializeToString,
+            exemplar_dot_v1_dot_support__set__pb2.CopySupportSetResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def CreateSnapshot(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/exemplar.v1.SupportSetService/CreateSnapshot',
+            exemplar_dot_v1_dot_support__set__pb2.CreateSnapshotRequest.SerializeToString,
+            exemplar_dot_v1_dot_support__set__pb2.CreateSnapshotResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListSnapshots(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/exemplar.v1.SupportSetService/ListSnapshots',
+            exemplar_dot_v1_dot_support__set__pb2.ListSnapshotsRequest.SerializeToString,
+            exemplar_dot_v1_dot_support__set__pb2.ListSnapshotsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def DeleteSnapshot(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/exemplar.v1.SupportSetService/DeleteSnapshot',
+            exemplar_dot_v1_dot_support__set__pb2.DeleteSnapshotRequest.SerializeToString,
+            exemplar_dot_v1_dot_support__set__pb2.DeleteSnapshotResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RollBackSupportSet(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/exemplar.v1.SupportSetService/RollBackSupportSet',
+            exemplar_dot_v1_dot_support__set__pb2.RollBackSupportSetRequest.SerializeToString,
+            exemplar_dot_v1_dot_support__set__pb2.RollBackSupportSetResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def WarmUp(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/exemplar.v1.SupportSetService/WarmUp',
+            exemplar_dot_v1_dot_support__set__pb2.WarmUpRequest.SerializeToString,
+            exemplar_dot_v1_dot_support__set__pb2.WarmUpResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -45,8 +45,30 @@ class SupportSetServiceStub:
     """Describes one support set."""
     ListSupportSets: _grpc.UnaryUnaryMultiCallable[_support_set_pb2.ListSupportSetsRequest, _support_set_pb2.ListSupportSetsResponse]
     """Lists the tenant's support sets by name."""
+    UpdateSupportSet: _grpc.UnaryUnaryMultiCallable[_support_set_pb2.UpdateSupportSetRequest, _support_set_pb2.UpdateSupportSetResponse]
+    """Changes whether images are kept. Those that are kept no more are deleted at once, with those that
+    snapshots show.
+    """
+    CopySupportSet: _grpc.UnaryUnaryMultiCallable[_support_set_pb2.CopySupportSetRequest, _support_set_pb2.CopySupportSetResponse]
+    """Makes a support set with the exemplars of another one: embeddings, labels, metadata and images, not
+    its snapshots. Inside the store, in one transaction.
+    """
+    CreateSnapshot: _grpc.UnaryUnaryMultiCallable[_support_set_pb2.CreateSnapshotRequest, _support_set_pb2.CreateSnapshotResponse]
+    """Gives the support set as it is now a name, to which RollBackSupportSet leads back. What is removed or
+    changed later is kept for it, and counts for the tenant's quota, until the snapshot is deleted.
+    """
+    ListSnapshots: _grpc.UnaryUnaryMultiCallable[_support_set_pb2.ListSnapshotsRequest, _support_set_pb2.ListSnapshotsResponse]
+    """Lists all snapshots of a support set by name."""
+    DeleteSnapshot: _grpc.UnaryUnaryMultiCallable[_support_set_pb2.DeleteSnapshotRequest, _support_set_pb2.DeleteSnapshotResponse]
+    """Deletes a snapshot with what only it shows. The support set stays as it is."""
+    RollBackSupportSet: _grpc.UnaryUnaryMultiCallable[_support_set_pb2.RollBackSupportSetRequest, _support_set_pb2.RollBackSupportSetResponse]
+    """Makes the support set as it was in a snapshot, at a new revision: ids, labels, metadata, embeddings, and
+    images that were not deleted by UpdateSupportSet. The snapshot stays.
+    """
+    WarmUp: _grpc.UnaryUnaryMultiCallable[_support_set_pb2.WarmUpRequest, _support_set_pb2.WarmUpResponse]
+    """Gets ready for queries, so that the first one is as fast as any other: loads the index and calibrates."""
     DeleteSupportSet: _grpc.UnaryUnaryMultiCallable[_support_set_pb2.DeleteSupportSetRequest, _support_set_pb2.DeleteSupportSetResponse]
-    """Deletes a support set with all its exemplars, at once and for good."""
+    """Deletes a support set with all its exemplars and snapshots, at once and for good."""
     AddExemplars: _grpc.UnaryUnaryMultiCallable[_support_set_pb2.AddExemplarsRequest, _support_set_pb2.AddExemplarsResponse]
     """Adds labelled images or embeddings. Those that cannot be used are reported one by one and left out;
     the others are committed together. `all_or_nothing` refuses the whole request instead.
@@ -77,8 +99,30 @@ class SupportSetServiceAsyncStub(SupportSetServiceStub):
     """Describes one support set."""
     ListSupportSets: _aio.UnaryUnaryMultiCallable[_support_set_pb2.ListSupportSetsRequest, _support_set_pb2.ListSupportSetsResponse]  # type: ignore[assignment]
     """Lists the tenant's support sets by name."""
+    UpdateSupportSet: _aio.UnaryUnaryMultiCallable[_support_set_pb2.UpdateSupportSetRequest, _support_set_pb2.UpdateSupportSetResponse]  # type: ignore[assignment]
+    """Changes whether images are kept. Those that are kept no more are deleted at once, with those that
+    snapshots show.
+    """
+    CopySupportSet: _aio.UnaryUnaryMultiCallable[_support_set_pb2.CopySupportSetRequest, _support_set_pb2.CopySupportSetResponse]  # type: ignore[assignment]
+    """Makes a support set with the exemplars of another one: embeddings, labels, metadata and images, not
+    its snapshots. Inside the store, in one transaction.
+    """
+    CreateSnapshot: _aio.UnaryUnaryMultiCallable[_support_set_pb2.CreateSnapshotRequest, _support_set_pb2.CreateSnapshotResponse]  # type: ignore[assignment]
+    """Gives the support set as it is now a name, to which RollBackSupportSet leads back. What is removed or
+    changed later is kept for it, and counts for the tenant's quota, until the snapshot is deleted.
+    """
+    ListSnapshots: _aio.UnaryUnaryMultiCallable[_support_set_pb2.ListSnapshotsRequest, _support_set_pb2.ListSnapshotsResponse]  # type: ignore[assignment]
+    """Lists all snapshots of a support set by name."""
+    DeleteSnapshot: _aio.UnaryUnaryMultiCallable[_support_set_pb2.DeleteSnapshotRequest, _support_set_pb2.DeleteSnapshotResponse]  # type: ignore[assignment]
+    """Deletes a snapshot with what only it shows. The support set stays as it is."""
+    RollBackSupportSet: _aio.UnaryUnaryMultiCallable[_support_set_pb2.RollBackSupportSetRequest, _support_set_pb2.RollBackSupportSetResponse]  # type: ignore[assignment]
+    """Makes the support set as it was in a snapshot, at a new revision: ids, labels, metadata, embeddings, and
+    images that were not deleted by UpdateSupportSet. The snapshot stays.
+    """
+    WarmUp: _aio.UnaryUnaryMultiCallable[_support_set_pb2.WarmUpRequest, _support_set_pb2.WarmUpResponse]  # type: ignore[assignment]
+    """Gets ready for queries, so that the first one is as fast as any other: loads the index and calibrates."""
     DeleteSupportSet: _aio.UnaryUnaryMultiCallable[_support_set_pb2.DeleteSupportSetRequest, _support_set_pb2.DeleteSupportSetResponse]  # type: ignore[assignment]
-    """Deletes a support set with all its exemplars, at once and for good."""
+    """Deletes a support set with all its exemplars and snapshots, at once and for good."""
     AddExemplars: _aio.UnaryUnaryMultiCallable[_support_set_pb2.AddExemplarsRequest, _support_set_pb2.AddExemplarsResponse]  # type: ignore[assignment]
     """Adds labelled images or embeddings. Those that cannot be used are reported one by one and left out;
     the others are committed together. `all_or_nothing` refuses the whole request instead.
@@ -126,12 +170,76 @@ class SupportSetServiceServicer(metaclass=_abc_1.ABCMeta):
         """Lists the tenant's support sets by name."""
 
     @_abc_1.abstractmethod
+    def UpdateSupportSet(
+        self,
+        request: _support_set_pb2.UpdateSupportSetRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_support_set_pb2.UpdateSupportSetResponse, _abc.Awaitable[_support_set_pb2.UpdateSupportSetResponse]]:
+        """Changes whether images are kept. Those that are kept no more are deleted at once, with those that
+        snapshots show.
+        """
+
+    @_abc_1.abstractmethod
+    def CopySupportSet(
+        self,
+        request: _support_set_pb2.CopySupportSetRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_support_set_pb2.CopySupportSetResponse, _abc.Awaitable[_support_set_pb2.CopySupportSetResponse]]:
+        """Makes a support set with the exemplars of another one: embeddings, labels, metadata and images, not
+        its snapshots. Inside the store, in one transaction.
+        """
+
+    @_abc_1.abstractmethod
+    def CreateSnapshot(
+        self,
+        request: _support_set_pb2.CreateSnapshotRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_support_set_pb2.CreateSnapshotResponse, _abc.Awaitable[_support_set_pb2.CreateSnapshotResponse]]:
+        """Gives the support set as it is now a name, to which RollBackSupportSet leads back. What is removed or
+        changed later is kept for it, and counts for the tenant's quota, until the snapshot is deleted.
+        """
+
+    @_abc_1.abstractmethod
+    def ListSnapshots(
+        self,
+        request: _support_set_pb2.ListSnapshotsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_support_set_pb2.ListSnapshotsResponse, _abc.Awaitable[_support_set_pb2.ListSnapshotsResponse]]:
+        """Lists all snapshots of a support set by name."""
+
+    @_abc_1.abstractmethod
+    def DeleteSnapshot(
+        self,
+        request: _support_set_pb2.DeleteSnapshotRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_support_set_pb2.DeleteSnapshotResponse, _abc.Awaitable[_support_set_pb2.DeleteSnapshotResponse]]:
+        """Deletes a snapshot with what only it shows. The support set stays as it is."""
+
+    @_abc_1.abstractmethod
+    def RollBackSupportSet(
+        self,
+        request: _support_set_pb2.RollBackSupportSetRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_support_set_pb2.RollBackSupportSetResponse, _abc.Awaitable[_support_set_pb2.RollBackSupportSetResponse]]:
+        """Makes the support set as it was in a snapshot, at a new revision: ids, labels, metadata, embeddings, and
+        images that were not deleted by UpdateSupportSet. The snapshot stays.
+        """
+
+    @_abc_1.abstractmethod
+    def WarmUp(
+        self,
+        request: _support_set_pb2.WarmUpRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_support_set_pb2.WarmUpResponse, _abc.Awaitable[_support_set_pb2.WarmUpResponse]]:
+        """Gets ready for queries, so that the first one is as fast as any other: loads the index and calibrates."""
+
+    @_abc_1.abstractmethod
     def DeleteSupportSet(
         self,
         request: _support_set_pb2.DeleteSupportSetRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_support_set_pb2.DeleteSupportSetResponse, _abc.Awaitable[_support_set_pb2.DeleteSupportSetResponse]]:
-        """Deletes a support set with all its exemplars, at once and for good."""
+        """Deletes a support set with all its exemplars and snapshots, at once and for good."""
 
     @_abc_1.abstractmethod
     def AddExemplars(

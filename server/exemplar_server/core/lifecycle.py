@@ -2,13 +2,27 @@
 
 from __future__ import annotations
 
+import asyncio
+import time
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
+
+import numpy as np
+
+from exemplar_server.core.classify import ClassifyOptions, classify
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
 
-    from exemplar_server.core.exemplars import Change, ExemplarUpdate, ItemResult, RequestKey
+    from exemplar_server.core.exemplars import (
+        Change,
+        ExemplarUpdate,
+        ItemResult,
+        RequestKey,
+        SavedSnapshot,
+    )
     from exemplar_server.core.ports import Store
+    from exemplar_server.core.snapshot import Snapshot
     from exemplar_server.core.snapshot_cache import SnapshotCache
 
 
@@ -27,6 +41,74 @@ class LifecycleStore(Protocol):
         """Changes labels and metadata; ItemResults are failures that keep their place."""
         ...
 
+    async def update_support_set(
+        self,
+        tenant: str,
+        name: str,
+        *,
+        keep_images: bool,
+        expected_revision: int | None,
+        key: RequestKey,
+    ) -> Change:
+        """The receipt of the answer has the images that are kept no more."""
+        ...
+
+    async def copy(
+        self, tenant: str, name: str, new_name: str, *, min_revision: int, key: RequestKey
+    ) -> Change:
+        """The answer is about the new support set.
+
+        Raises:
+            RevisionNotReachedError: the source is older than `min_revision`.
+        """
+        ...
+
+    async def create_snapshot(
+        self,
+        tenant: str,
+        name: str,
+        snapshot: str,
+        *,
+        most: int,
+        expected_revision: int | None,
+        key: RequestKey,
+    ) -> Change:
+        """Raises LimitExceededError where the support set has `most` already."""
+        ...
+
+    async def snapshots(self, tenant: str, name: str) -> list[SavedSnapshot]:
+        """By name."""
+        ...
+
+    async def delete_snapshot(
+        self, tenant: str, name: str, snapshot: str, *, key: RequestKey
+    ) -> Change: ...
+
+    async def roll_back(
+        self,
+        tenant: str,
+        name: str,
+        to: str | int,
+        *,
+        expected_revision: int | None,
+        key: RequestKey,
+    ) -> Change:
+        """`to`: a snapshot's name, or a revision that one is of.
+
+        Raises:
+            FingerprintMismatchError: the snapshot is of another embedding space.
+        """
+        ...
+
+
+@dataclass(frozen=True)
+class Ready:
+    """What warming up came to."""
+
+    revision: int
+    index_bytes: int
+    warm_up_ms: float
+
 
 class Lifecycle:
     """A part of SupportSets, which has the store and the cache."""
@@ -37,6 +119,9 @@ class Lifecycle:
     async def _to_the_end(
         self, change: Awaitable[Change], cache: Callable[[Change], Awaitable[object]]
     ) -> Change:
+        raise NotImplementedError
+
+    async def snapshot(self, tenant: str, name: str, min_revision: int) -> Snapshot:
         raise NotImplementedError
 
     async def update_exemplars(
@@ -54,3 +139,77 @@ class Lifecycle:
         return await self._to_the_end(
             updating, lambda change: self._cache.catch_up(tenant, name, change.revision)
         )
+
+    async def update(
+        self,
+        tenant: str,
+        name: str,
+        *,
+        keep_images: bool,
+        expected_revision: int | None,
+        key: RequestKey,
+    ) -> Change:
+        updating = self._store.update_support_set(
+            tenant, name, keep_images=keep_images, expected_revision=expected_revision, key=key
+        )
+        return await self._to_the_end(
+            updating, lambda change: self._cache.catch_up(tenant, name, change.revision)
+        )
+
+    async def copy(
+        self, tenant: str, name: str, new_name: str, *, min_revision: int, key: RequestKey
+    ) -> Change:
+        return await self._store.copy(tenant, name, new_name, min_revision=min_revision, key=key)
+
+    async def create_snapshot(
+        self,
+        tenant: str,
+        name: str,
+        snapshot: str,
+        *,
+        most: int,
+        expected_revision: int | None,
+        key: RequestKey,
+    ) -> Change:
+        return await self._store.create_snapshot(
+            tenant, name, snapshot, most=most, expected_revision=expected_revision, key=key
+        )
+
+    async def snapshots(self, tenant: str, name: str) -> list[SavedSnapshot]:
+        return await self._store.snapshots(tenant, name)
+
+    async def delete_snapshot(
+        self, tenant: str, name: str, snapshot: str, *, key: RequestKey
+    ) -> Change:
+        return await self._store.delete_snapshot(tenant, name, snapshot, key=key)
+
+    async def roll_back(
+        self,
+        tenant: str,
+        name: str,
+        to: str | int,
+        *,
+        expected_revision: int | None,
+        key: RequestKey,
+    ) -> Change:
+        rolling = self._store.roll_back(
+            tenant, name, to, expected_revision=expected_revision, key=key
+        )
+        return await self._to_the_end(
+            rolling, lambda change: self._cache.catch_up(tenant, name, change.revision)
+        )
+
+    async def warm_up(self, tenant: str, name: str, min_revision: int) -> Ready:
+        """Loads the support set and computes what its first query would, by asking one."""
+        started = time.perf_counter()
+        with self._cache.pin((tenant, name)):
+            snapshot = await self.snapshot(tenant, name, min_revision)
+            await asyncio.to_thread(_ask_once, snapshot)
+        warm_up_ms = (time.perf_counter() - started) * 1e3
+        return Ready(snapshot.support_set.revision, snapshot.size_bytes, warm_up_ms)
+
+
+def _ask_once(snapshot: Snapshot) -> None:
+    query_1D = np.zeros((1, snapshot.support_set.dim), np.float32)
+    query_1D[0, 0] = 1
+    classify(snapshot, query_1D, ClassifyOptions(include_neighbors=True))

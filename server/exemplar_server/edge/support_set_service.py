@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from exemplar.v1 import support_set_pb2 as pb
-from exemplar_server.edge import answers, wire
+from exemplar_server.edge import answers, answers_lifecycle, wire
 from exemplar_server.edge.lifecycle_service import LifecycleMethods
 
 if TYPE_CHECKING:
@@ -56,7 +56,9 @@ class SupportSetServicer(LifecycleMethods):
             call.tenant, name, wire.expected_revision(request), wire.request_key(request)
         )
         return pb.DeleteSupportSetResponse(
-            deleted_exemplar_count=change.exemplar_count, revision=change.revision
+            deleted_exemplar_count=change.exemplar_count,
+            revision=change.revision,
+            receipt=answers_lifecycle.receipt(change.receipt),
         )
 
     async def AddExemplars(  # type: ignore[override]

@@ -38,3 +38,17 @@ def _update(path: str, update: pb.ExemplarUpdate, limits: Limits) -> ExemplarUpd
     except ExemplarError as error:
         return ItemResult.failed(error)
     return ExemplarUpdate(update.exemplar_id, label, metadata)
+
+
+def keep_images(request: pb.UpdateSupportSetRequest) -> bool:
+    if not request.HasField("keep_images"):
+        raise InvalidInputError("keep_images: expected true or false, got neither")
+    return request.keep_images
+
+
+def target(request: pb.RollBackSupportSetRequest) -> str | int:
+    """A snapshot's name or a revision."""
+    kind = request.WhichOneof("to")
+    if kind is None:
+        raise InvalidInputError("to: expected a snapshot or a revision, got neither")
+    return request.revision if kind == "revision" else wire.name("snapshot", request.snapshot)
