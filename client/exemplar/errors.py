@@ -9,7 +9,7 @@ ExemplarError
 ├── UnauthenticatedError      no valid credential
 ├── PermissionDeniedError     another tenant's credential
 ├── ResourceExhaustedError    the queue is full or a quota used up: see retry_after_seconds
-├── UnavailableError          no server answers, or it starts or stops
+├── UnavailableError          no server answers, or it or its store starts or stops
 ├── DeadlineExceededError     timeout_seconds passed first
 ├── CallCancelledError        the call or its client was closed
 ├── UnimplementedError        the server is older than this SDK

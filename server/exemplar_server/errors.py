@@ -18,6 +18,7 @@ ExemplarError
 ├── UnauthenticatedError
 ├── PermissionDeniedError
 ├── StoreUnavailableError         the store refuses writes
+│   └── StoreUnreachableError     it does not answer, and soon may again
 ├── UpgradeRefusedError           a backbone upgrade cannot do this now
 ├── CorruptSupportSetError        what the store has is not what was written
 ├── NotServingError               starting or stopping
@@ -112,6 +113,12 @@ class PermissionDeniedError(ExemplarError):
 
 class StoreUnavailableError(ExemplarError):
     reason = "STORE_UNAVAILABLE"
+
+
+class StoreUnreachableError(StoreUnavailableError):
+    """A change may have been made or not: the same call with the same request_id finds out."""
+
+    reason = "STORE_UNREACHABLE"
 
 
 class CorruptSupportSetError(ExemplarError):

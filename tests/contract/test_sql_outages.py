@@ -7,7 +7,7 @@ import pytest
 from sqlalchemy import event, text
 
 from exemplar_server.backends.sql_store import SqlStore
-from exemplar_server.errors import StoreUnavailableError
+from exemplar_server.errors import StoreUnavailableError, StoreUnreachableError
 from fakes import retried
 from store_calls import Calls
 
@@ -61,7 +61,7 @@ async def test_a_replica_that_stands_still_holds_up_no_other_and_loses_nothing(c
     await asyncio.to_thread(entered.wait, 30)
     assert (await calls.add(target, "a")).revision == 2
     goes_on.set()
-    with pytest.raises(StoreUnavailableError, match="may be made or not"):
+    with pytest.raises(StoreUnreachableError, match="may be made or not"):
         await late
     assert await calls.ids() == ["a"]
     stalled.store.close()
@@ -72,7 +72,7 @@ async def test_a_commit_without_an_answer_is_never_a_success_and_its_retry_finds
 ):
     target, key = await calls.create(), retried()
     administer(postgres, DIES_IN_COMMIT)
-    with pytest.raises(StoreUnavailableError, match=r"may be made or not; .* same request_id"):
+    with pytest.raises(StoreUnreachableError, match=r"may be made or not; .* same request_id"):
         await calls.add(target, "a", key=key)
     administer(postgres, "DROP TRIGGER dies ON exemplar")
     assert (await calls.add(target, "a", key=key)).revision == 2
@@ -95,11 +95,28 @@ async def test_while_the_database_is_gone_calls_say_so_and_then_go_on(calls, pos
     await calls.add(target, "a")
     postgres.kill()
     try:
-        with pytest.raises(StoreUnavailableError, match=r"cannot be read: OperationalError$"):
+        with pytest.raises(StoreUnreachableError, match=r"cannot be read: OperationalError$"):
             await calls.get()
-        with pytest.raises(StoreUnavailableError, match=r"refuses to write: OperationalError$"):
+        with pytest.raises(StoreUnreachableError, match=r"refuses to write: OperationalError$"):
             await calls.add(target, "b")
     finally:
         postgres.start()
     assert (await calls.add(target, "b")).revision == 3
     assert await calls.ids() == ["a", "b"]
+
+
+@pytest.mark.parametrize(
+    ("code", "kind"),
+    [
+        ("57P03", StoreUnreachableError),  # it starts
+        ("53300", StoreUnreachableError),  # no connection is free
+        ("40P01", StoreUnreachableError),  # others are always first
+        ("53100", StoreUnavailableError),  # its disk is full
+        ("25006", StoreUnavailableError),  # it is read-only
+    ],
+)
+async def test_only_what_may_be_over_soon_is_worth_another_try(calls, code, kind):
+    failing = text(f"DO $$ BEGIN RAISE EXCEPTION 'so' USING ERRCODE = '{code}'; END $$")
+    with pytest.raises(StoreUnavailableError, match="refuses to write: ") as caught:
+        await calls.store._write(lambda c: c.execute(failing))  # noqa: SLF001 - no port fails so
+    assert caught.type is kind

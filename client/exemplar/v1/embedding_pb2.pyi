@@ -71,6 +71,8 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """A backbone upgrade cannot be started, rolled back, cancelled or finished as the support set is; the message
     says why, and what to do.
     """
+    ERROR_REASON_STORE_UNREACHABLE: _ErrorReason.ValueType  # 22
+    """The store's database does not answer now; try again, a change with the same request_id, as it may be made or not."""
 
 class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper):
     """The kinds of errors, of single items and (as google.rpc.ErrorInfo.reason) of whole calls."""
@@ -121,6 +123,8 @@ ERROR_REASON_UPGRADE_REFUSED: ErrorReason.ValueType  # 21
 """A backbone upgrade cannot be started, rolled back, cancelled or finished as the support set is; the message
 says why, and what to do.
 """
+ERROR_REASON_STORE_UNREACHABLE: ErrorReason.ValueType  # 22
+"""The store's database does not answer now; try again, a change with the same request_id, as it may be made or not."""
 Global___ErrorReason: _TypeAlias = ErrorReason  # noqa: Y015
 
 @_typing.final

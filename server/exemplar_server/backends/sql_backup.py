@@ -74,9 +74,8 @@ def reading(url: str) -> Iterator[Connection]:
             _check_schema(connection)
             yield connection
     except DBAPIError as error:
-        raise StoreUnavailableError(
-            f"EXEMPLAR_STORE_URL: {database.name}: cannot be read: {database.reason(error)}"
-        ) from error
+        what = f"EXEMPLAR_STORE_URL: {database.name}: cannot be read"
+        raise database.refusal(what, error) from error
     finally:
         engine.dispose()
         database.dispose()

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from sqlalchemy.exc import DBAPIError
 
     from exemplar_server.core.exemplars import Hint
+    from exemplar_server.errors import StoreUnavailableError
 
 T = TypeVar("T")
 
@@ -63,8 +64,8 @@ class Database:
     start_feed: Callable[[], Feed]
     # Called in the transaction of the upgrade, before it.
     before_upgrade: Callable[[Connection], None]
-    # What callers may know of an error.
-    reason: Callable[[DBAPIError], str]
+    # What callers are told where the store cannot do something: "the store ...", and why.
+    refusal: Callable[[str, DBAPIError], StoreUnavailableError]
 
     def dispose(self) -> None:
         """Closes every connection; SQLite then folds its write-ahead log into the file."""

@@ -9,11 +9,13 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import URL, Connection, Engine, create_engine, event, text
+from sqlalchemy.exc import OperationalError
 
 from exemplar_server.backends.sql_database import READERS, Database
 from exemplar_server.backends.sql_notifier import Notifier
 from exemplar_server.backends.sql_psycopg import BinaryCursor, heard
-from exemplar_server.backends.sql_transactions import WRITERS, Transactions
+from exemplar_server.backends.sql_transactions import LOST_RACES, WRITERS, Transactions
+from exemplar_server.errors import StoreUnavailableError, StoreUnreachableError
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator
@@ -45,6 +47,11 @@ DURABLE = (
     "SELECT set_config('synchronous_commit', 'on', false)"
     " WHERE current_setting('synchronous_commit') = 'off'"
 )
+# It stops, starts, has no connection free, or others were first. A full disk (53100) is none.
+PASSING = {
+    *("57P01", "57P02", "57P03", "53300"),
+    *("25P03", "55P03", *LOST_RACES),
+}
 # Replicas that start together upgrade one after the other. The number is "exempl" in ASCII.
 UPGRADE_LOCK = int.from_bytes(b"exempl")
 
@@ -58,10 +65,10 @@ def open_postgres(url: URL) -> Database:
         place="a database in which this account may create tables",
         write_engine=write_engine,
         read_engine=read_engine,
-        start_writing=partial(Transactions, write_engine, _reason),
+        start_writing=partial(Transactions, write_engine, _refusal),
         start_feed=partial(_Feed, url),
         before_upgrade=_before_upgrade,
-        reason=_reason,
+        refusal=_refusal,
     )
 
 
@@ -113,6 +120,16 @@ def _before_upgrade(connection: Connection) -> None:
     connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": UPGRADE_LOCK})
 
 
-def _reason(error: DBAPIError) -> str:
-    """The kind of error: its text names hosts, accounts and rows."""
-    return type(error.orig).__name__
+def _refusal(what: str, error: DBAPIError) -> StoreUnavailableError:
+    """Tells the kind of error only: its text names hosts, accounts and rows."""
+    kind = StoreUnreachableError if _is_passing(error) else StoreUnavailableError
+    return kind(f"{what}: {type(error.orig).__name__}")
+
+
+def _is_passing(error: DBAPIError) -> bool:
+    """Whether another try may find a database that answers, or no one in the way."""
+    state = getattr(error.orig, "sqlstate", None)
+    if error.connection_invalidated or state in PASSING:
+        return True
+    # Where no connection comes about, there is no code.
+    return isinstance(error, OperationalError) and (state is None or state.startswith("08"))

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, TypeVar
 from sqlalchemy.exc import DBAPIError
 
 from exemplar_server.backends.sql_database import READERS, Database
-from exemplar_server.errors import NotServingError, StoreUnavailableError
+from exemplar_server.errors import NotServingError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection
 
 T = TypeVar("T")
+
+UNREAD = "the store cannot be read"
 
 
 class Readers:
@@ -40,15 +42,12 @@ class Readers:
             return self._read(run)
         except DBAPIError as error:
             if not error.connection_invalidated:
-                raise self._refusal(error) from error
+                raise self._database.refusal(UNREAD, error) from error
         try:
             return self._read(run)
         except DBAPIError as error:
-            raise self._refusal(error) from error
+            raise self._database.refusal(UNREAD, error) from error
 
     def _read(self, run: Callable[[Connection], T]) -> T:
         with self._database.read_engine.begin() as connection:
             return run(connection)
-
-    def _refusal(self, error: DBAPIError) -> StoreUnavailableError:
-        return StoreUnavailableError(f"the store cannot be read: {self._database.reason(error)}")

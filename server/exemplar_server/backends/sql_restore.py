@@ -71,9 +71,8 @@ def restore(url: str, backup: BackupFile, *, is_forced: bool) -> Restored:
             _check_replaceable(connection, is_forced=is_forced)
             return _replace(connection, backup)
     except DBAPIError as error:
-        raise StoreUnavailableError(
-            f"EXEMPLAR_STORE_URL: {database.name}: cannot be restored: {database.reason(error)}"
-        ) from error
+        what = f"EXEMPLAR_STORE_URL: {database.name}: cannot be restored"
+        raise database.refusal(what, error) from error
     finally:
         database.dispose()
 

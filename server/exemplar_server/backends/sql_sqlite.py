@@ -14,7 +14,7 @@ from sqlalchemy import URL, Connection, Engine, create_engine, event
 from exemplar_server.backends.sql_database import EXPECTED, READERS, Database
 from exemplar_server.backends.sql_reserve import CHECKPOINTS_A_RESERVE, Reserve, reserve_bytes
 from exemplar_server.backends.sql_writer import Writer
-from exemplar_server.errors import ConfigurationError
+from exemplar_server.errors import ConfigurationError, StoreUnavailableError
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Sequence
@@ -25,7 +25,13 @@ if TYPE_CHECKING:
 
 # 16 KiB pages: three embeddings of 5 KiB fit into one, where 4 KiB pages take two for each.
 PAGE_BYTES = 16384
-PRAGMAS = (f"page_size={PAGE_BYTES}", "journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON")
+PRAGMAS = (
+    f"page_size={PAGE_BYTES}",
+    "journal_mode=WAL",
+    "synchronous=FULL",
+    "foreign_keys=ON",
+    "secure_delete=ON",  # what is deleted is overwritten with zeros
+)
 READER_PRAGMAS = ("query_only=ON", "wal_autocheckpoint=0")
 
 
@@ -42,7 +48,7 @@ def open_sqlite(url: URL) -> Database:
         start_writing=lambda: Writer(write_engine, Reserve(reserve, write_engine)),
         start_feed=Silence,
         before_upgrade=lambda _: None,
-        reason=_reason,
+        refusal=_refusal,
     )
 
 
@@ -91,5 +97,5 @@ def _engine(path: Path, pragmas: Sequence[str], begin: str) -> Engine:
     return engine
 
 
-def _reason(error: DBAPIError) -> str:
-    return str(error.orig)
+def _refusal(what: str, error: DBAPIError) -> StoreUnavailableError:
+    return StoreUnavailableError(f"{what}: {error.orig}")

@@ -14,12 +14,14 @@ from typing import TYPE_CHECKING, TypeVar
 
 from sqlalchemy.exc import DBAPIError
 
-from exemplar_server.errors import NotServingError, StoreUnavailableError
+from exemplar_server.errors import NotServingError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from sqlalchemy import Connection, Engine
+
+    from exemplar_server.errors import StoreUnavailableError
 
 T = TypeVar("T")
 
@@ -28,7 +30,18 @@ TRIES = 4
 PAUSE_SECONDS = 0.05
 # Another transaction won: what it did is seen on the next try.
 SERIALIZATION_FAILURE, DEADLOCK_DETECTED, UNIQUE_VIOLATION = "40001", "40P01", "23505"
-LOST_RACES = {SERIALIZATION_FAILURE, DEADLOCK_DETECTED, UNIQUE_VIOLATION}
+FOREIGN_KEY_VIOLATION = "23503"  # the tenant was deleted meanwhile
+UNWRITTEN = "the store refuses to write"
+UNCONFIRMED = (
+    "the store did not confirm the change, which may be made or not; "
+    "the same call with the same request_id finds out"
+)
+LOST_RACES = {
+    SERIALIZATION_FAILURE,
+    DEADLOCK_DETECTED,
+    UNIQUE_VIOLATION,
+    FOREIGN_KEY_VIOLATION,
+}
 
 
 class Transactions:
@@ -38,9 +51,11 @@ class Transactions:
     connection before the commit, runs again, up to TRIES times in all.
     """
 
-    def __init__(self, engine: Engine, reason: Callable[[DBAPIError], str]) -> None:
+    def __init__(
+        self, engine: Engine, refusal: Callable[[str, DBAPIError], StoreUnavailableError]
+    ) -> None:
         self._engine = engine
-        self._reason = reason
+        self._refusal = refusal
         self._threads = ThreadPoolExecutor(WRITERS, thread_name_prefix="store-writer")
 
     def submit(self, run: Callable[[Connection], T], *, makes_room: bool = False) -> Future[T]:
@@ -61,12 +76,12 @@ class Transactions:
                 return self._committed(run)
             except DBAPIError as error:
                 if not _is_worth_another_try(error):
-                    raise self._refusal(error) from error
+                    raise self._refusal(UNWRITTEN, error) from error
             time.sleep(random.uniform(0, PAUSE_SECONDS * number))  # noqa: S311 - no secret
         try:
             return self._committed(run)
         except DBAPIError as error:
-            raise self._refusal(error) from error
+            raise self._refusal(UNWRITTEN, error) from error
 
     def _committed(self, run: Callable[[Connection], T]) -> T:
         """Raises DBAPIError where nothing was written, StoreUnavailableError where that is open."""
@@ -75,14 +90,8 @@ class Transactions:
             try:
                 connection.commit()
             except DBAPIError as error:
-                raise StoreUnavailableError(
-                    f"the store did not confirm the change ({self._reason(error)}): it may be "
-                    "made or not; the same call with the same request_id finds out"
-                ) from error
+                raise self._refusal(UNCONFIRMED, error) from error
             return result
-
-    def _refusal(self, error: DBAPIError) -> StoreUnavailableError:
-        return StoreUnavailableError(f"the store refuses to write: {self._reason(error)}")
 
 
 def _is_worth_another_try(error: DBAPIError) -> bool:

@@ -28,6 +28,8 @@ STATUS_OF: dict[type[BaseException], grpc.StatusCode] = {
     errors.PermissionDeniedError: grpc.StatusCode.PERMISSION_DENIED,
     # Not UNAVAILABLE, which clients retry: a full disk is full in a second, too.
     errors.StoreUnavailableError: grpc.StatusCode.RESOURCE_EXHAUSTED,
+    # A database that starts anew is back in a second.
+    errors.StoreUnreachableError: grpc.StatusCode.UNAVAILABLE,
     errors.UpgradeRefusedError: grpc.StatusCode.FAILED_PRECONDITION,
     errors.CorruptSupportSetError: grpc.StatusCode.DATA_LOSS,
     errors.NotServingError: grpc.StatusCode.UNAVAILABLE,
