@@ -205,11 +205,16 @@ async def _call(cache, names, seed, ended, counts):
         name = names[order[rng.choice(len(names), p=shares / shares.sum())]]
         counts["queries"] += 1
         try:
-            async with cache.pinned("tenant", name, 0) as snapshot:
-                await asyncio.to_thread(snapshot.search, query_QD, K)
+            await _ask(cache, name, query_QD)
         except OverloadedError as full:
             counts["refused"] += 1
             await asyncio.sleep(full.retry_after_seconds / 10)
+
+
+async def _ask(cache, name, query_QD):
+    """A function of its own, as a call of the server: at its end, nobody holds the snapshot."""
+    async with cache.pinned("tenant", name, 0) as snapshot:
+        await asyncio.to_thread(snapshot.search, query_QD, K)
 
 
 async def _watch(cache, seen):

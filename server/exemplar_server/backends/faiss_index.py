@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 import faiss
 import numpy as np
 
+from exemplar_server.core.row_memory import MAPPED_BYTES, empty_rows
+
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
@@ -25,16 +27,15 @@ TRAINED_TIMES = 10
 class FlatIndex:
     """Rows that never change, compared by inner product: cosine, as they have unit length.
 
-    Many rows that nobody may write to are kept as they are, others are copied.
+    Rows that nobody may write to are kept as they are where they lie well, others are copied.
     """
 
     def __init__(self, embeddings_ND: NDArray[np.float32]) -> None:
         is_ours = not embeddings_ND.flags.writeable
         rows_ND = np.require(embeddings_ND, np.float32, "C")
-        if rows_ND.nbytes <= ALIGNED_BYTES:
+        is_aligned = rows_ND.ctypes.data % CACHE_LINE == 0 or rows_ND.nbytes > ALIGNED_BYTES
+        if not is_aligned or (rows_ND is embeddings_ND and not is_ours):
             rows_ND = _aligned(rows_ND)
-        elif rows_ND is embeddings_ND and not is_ours:
-            rows_ND = rows_ND.copy()
         rows_ND.flags.writeable = False
         self._embeddings_ND = rows_ND
         # Making these afresh takes a microsecond a query.
@@ -77,6 +78,10 @@ class FlatIndex:
 
 def _aligned(rows_ND: NDArray[np.float32]) -> NDArray[np.float32]:
     """A copy that begins on a cache line."""
+    if rows_ND.nbytes >= MAPPED_BYTES:
+        mapped_ND = empty_rows(*rows_ND.shape)
+        mapped_ND[:] = rows_ND
+        return mapped_ND
     room = np.empty(rows_ND.nbytes + CACHE_LINE, np.uint8)
     start = -room.ctypes.data % CACHE_LINE
     copy_ND: NDArray[np.float32] = (

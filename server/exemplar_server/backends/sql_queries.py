@@ -11,6 +11,7 @@ from sqlalchemy import Connection, and_, func, select
 
 from exemplar_server.backends import sql_schema as schema
 from exemplar_server.core.exemplars import Delta, Exemplar, Listing, SupportSet
+from exemplar_server.core.row_memory import empty_rows
 from exemplar_server.errors import CorruptSupportSetError, NotFoundError
 
 if TYPE_CHECKING:
@@ -21,8 +22,8 @@ if TYPE_CHECKING:
 
 # SQLite allows 32,766 bound variables a statement; a message has at most 1,000 ids.
 IDS_A_STATEMENT = 1000
-# Rows of embeddings: 5 MB at dim 1280.
-READ_AT_ONCE = 1000
+# Rows of embeddings: 1.3 MB at dim 1280.
+READ_AT_ONCE = 250
 INCARNATIONS_A_STATEMENT = 30_000
 
 
@@ -119,7 +120,7 @@ def delta(connection: Connection, tenant: str, name: str, incarnation: str, revi
     ids: list[str] = []
     labels: list[str] = []
     blocks: list[NDArray[np.float32]] = []
-    whole_ND = np.empty((0 if since else target.exemplar_count, target.dim), dtype=np.float32)
+    whole_ND = empty_rows(0 if since else target.exemplar_count, target.dim)
     for rows in connection.execute(added).partitions():
         block_ND = _embeddings(rows, target)
         if since:

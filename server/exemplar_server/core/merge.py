@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from exemplar_server.core import approximation
+from exemplar_server.core.row_memory import empty_rows
 from exemplar_server.core.segments import Rows, Segment
 
 if TYPE_CHECKING:
@@ -61,7 +62,7 @@ def merge(segments: Sequence[Segment], build: IndexFactory) -> Merge:
 
     names = tuple(sorted(set(chain.from_iterable(r.names for r in rows))))
     codes_N = np.empty(len(ids_N), np.int32)
-    embeddings_ND = np.empty((len(ids_N), rows[0].embeddings_ND.shape[1]), np.float32)
+    embeddings_ND = empty_rows(len(ids_N), rows[0].embeddings_ND.shape[1])
     for r, live_N, to_N in zip(rows, live, places, strict=True):
         codes_N[to_N] = np.searchsorted(names, r.names)[r.codes_N[live_N]]
         _copy(r.embeddings_ND, live_N, embeddings_ND, to_N)
