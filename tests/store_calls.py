@@ -114,6 +114,14 @@ class Calls:
             key=key or once("RollBackSupportSet"),
         )
 
+    async def delete_tenant(self, *, hidden=None, key=None):
+        async def nothing(_name):
+            pass
+
+        return await self.store.delete_tenant(
+            self.tenant, key=key or once("DeleteTenant"), hidden=hidden or nothing
+        )
+
     async def content(self, name="set"):
         """Everything of each exemplar but its revision, by id."""
         target = await self.get(name)

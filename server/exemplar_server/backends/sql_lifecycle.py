@@ -2,15 +2,24 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING, TypeVar
 
-from exemplar_server.backends import sql_copies, sql_snapshots, sql_updates
+from exemplar_server.backends import (
+    sql_copies,
+    sql_snapshots,
+    sql_tenant_deletion,
+    sql_updates,
+)
+from exemplar_server.core.exemplars import Receipt
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Awaitable, Callable, Sequence
+    from concurrent.futures import Future
 
     from sqlalchemy import Connection
 
+    from exemplar_server.backends.sql_database import Feed, Writing
     from exemplar_server.backends.sql_rows import Done
     from exemplar_server.core.exemplars import (
         Change,
@@ -28,6 +37,8 @@ class SqlLifecycle:
     """A part of SqlStore, which has what these calls run on; implements core.ports.Lifecycle."""
 
     _quotas: Quotas
+    _writer: Writing
+    _feed: Feed
 
     async def _change(self, run: Callable[[Connection], Done]) -> Change:
         raise NotImplementedError
@@ -123,3 +134,32 @@ class SqlLifecycle:
                 c, tenant, name, to, expected_revision=expected_revision, key=key
             )
         )
+
+    async def delete_tenant(
+        self, tenant: str, *, key: RequestKey, hidden: Callable[[str], Awaitable[None]]
+    ) -> Receipt:
+        begun = await self._room(lambda c: sql_tenant_deletion.hide(c, tenant, key))
+        if isinstance(begun, Receipt):
+            return begun
+        for name, hint in begun.ended.items():
+            self._feed.tell(hint)
+            await hidden(name)
+        receipt = None
+        while receipt is None:
+            receipt = await self._room(
+                lambda c: sql_tenant_deletion.delete_some(c, tenant, begun.deletion, key)
+            )
+        return receipt
+
+    def go_on_deleting(self) -> None:
+        """Finishes what a server that is no more had begun, one transaction after the other."""
+
+        def following(step: Future[bool]) -> None:
+            if not step.cancelled() and step.exception() is None and step.result():
+                self.go_on_deleting()
+
+        step = self._writer.submit(sql_tenant_deletion.go_on, makes_room=True)
+        step.add_done_callback(following)
+
+    async def _room(self, run: Callable[[Connection], T]) -> T:
+        return await asyncio.wrap_future(self._writer.submit(run, makes_room=True))

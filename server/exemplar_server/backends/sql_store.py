@@ -65,6 +65,7 @@ class SqlStore(SqlLifecycle):
         self._feed = self._database.start_feed()
         self._writer = self._database.start_writing()
         self._readers = Readers(self._database)
+        self.go_on_deleting()
 
     def close(self) -> None:
         """Answers every waiting mutation first."""

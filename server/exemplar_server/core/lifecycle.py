@@ -10,14 +10,15 @@ from typing import TYPE_CHECKING, Protocol
 import numpy as np
 
 from exemplar_server.core.classify import ClassifyOptions, classify
+from exemplar_server.core.exemplars import Change
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
 
     from exemplar_server.core.exemplars import (
-        Change,
         ExemplarUpdate,
         ItemResult,
+        Receipt,
         RequestKey,
         SavedSnapshot,
     )
@@ -97,6 +98,17 @@ class LifecycleStore(Protocol):
 
         Raises:
             FingerprintMismatchError: the snapshot is of another embedding space.
+        """
+        ...
+
+    async def delete_tenant(
+        self, tenant: str, *, key: RequestKey, hidden: Callable[[str], Awaitable[None]]
+    ) -> Receipt:
+        """Deletes everything of the tenant, and then all trace of it but this answer.
+
+        Not in one transaction: from the first one on nobody sees anything of the tenant, and
+        `hidden` is awaited for each of its support sets; their rows go bit by bit. When the server
+        ends in between, the next one goes on, and the same request gets the receipt.
         """
         ...
 
@@ -207,6 +219,20 @@ class Lifecycle:
             await asyncio.to_thread(_ask_once, snapshot)
         warm_up_ms = (time.perf_counter() - started) * 1e3
         return Ready(snapshot.support_set.revision, snapshot.size_bytes, warm_up_ms)
+
+    async def delete_tenant(self, tenant: str, key: RequestKey) -> Receipt:
+        """Goes on when the caller leaves."""
+
+        async def delete() -> Change:
+            receipt = await self._store.delete_tenant(
+                tenant, key=key, hidden=lambda name: self._cache.drop(tenant, name)
+            )
+            return Change(0, 0, receipt=receipt)
+
+        return (await self._to_the_end(delete(), _nothing_more)).receipt
+
+
+async def _nothing_more(_change: Change) -> None: ...
 
 
 def _ask_once(snapshot: Snapshot) -> None:
