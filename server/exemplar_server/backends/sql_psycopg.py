@@ -28,7 +28,7 @@ class BinaryCursor(psycopg.Cursor[Any]):
     """Embeddings come as they are, not as twice as many hexadecimal digits.
 
     20,000 of 1,280 values are read in 0.5 instead of 0.9 s, and in 0.35 s where PostgreSQL has
-    not tried to compress them (migration 0002); measured on 2 shared cores.
+    not tried to compress them, as migration 0002 says: tests/bench/results/2026-11-25-store.md.
     """
 
     def __init__(self, connection: psycopg.Connection[Any], *, row_factory: Any = None) -> None:
