@@ -73,8 +73,9 @@ def learning(memory: Memory, plan: Plan[T]) -> Plan[T]:
     """Reads by `plan`; forgets revisions that no server can reach any more.
 
     A server that does not reach a revision may have restored its store since: its epoch tells, and
-    then the next read asks for no such revision.
+    then the next read asks for no such revision. So the epoch is known before any revision is.
     """
+    yield from known_limits(memory)
     try:
         return (yield from plan)
     except ExemplarError as error:

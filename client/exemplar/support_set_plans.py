@@ -28,7 +28,7 @@ from exemplar.calls import (
 from exemplar.cutting import renumber
 from exemplar.embedding import ItemError, item_error_from_pb
 from exemplar.lifecycle import receipt_from_pb
-from exemplar.memory import Memory, learning
+from exemplar.memory import Memory, known_limits, learning
 from exemplar.v1 import support_set_pb2
 
 T = TypeVar("T")
@@ -61,6 +61,7 @@ def create_support_set(
         keep_images=keep_images,
         request_id=request_id or new_request_id(),
     )
+    yield from known_limits(memory)  # with the epoch that revisions are of
     response = yield from send(CREATE_SUPPORT_SET, request)
     memory.forget(name)
     memory.saw(name, response.support_set.revision)
@@ -122,6 +123,7 @@ def remove_exemplars(
     job_id = request_id or new_request_id()
     errors: dict[int, ItemError] = {}
     result = RemoveResult(0, errors, 0)
+    yield from known_limits(memory)  # with the epoch that revisions are of
     # At least one request, so that also an empty list is answered by the server.
     for part, start in enumerate(range(0, max(len(ids), 1), _REMOVED_PER_REQUEST)):
         request = support_set_pb2.RemoveExemplarsRequest(

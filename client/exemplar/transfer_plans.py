@@ -17,7 +17,7 @@ from exemplar.calls import (
     work,
 )
 from exemplar.errors import ExemplarError, ServerError
-from exemplar.memory import Memory, learning
+from exemplar.memory import Memory, known_limits, learning
 from exemplar.progress import ProgressBar
 from exemplar.support_set_plans import new_request_id
 from exemplar.v1 import transfer_pb2
@@ -97,6 +97,7 @@ def import_support_set(
     progress: bool,
     timeout_seconds: float,
 ) -> Plan[SupportSet]:
+    yield from known_limits(memory)  # with the epoch that revisions are of
     upload = yield from work(lambda: _Upload(Path(path), options, progress))
     responses: list[transfer_pb2.ImportSupportSetResponse] = []
     try:

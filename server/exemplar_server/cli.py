@@ -90,11 +90,14 @@ def _backup(arguments: argparse.Namespace) -> None:
     from exemplar_server.backends.sql_backup import back_up  # noqa: PLC0415 - after settings
 
     part: Path = arguments.file.with_name(f"{arguments.file.name}.part")
-    with _no_disk_errors(), part.open("wb") as file:
-        counts = back_up(_store_url(), file)
-        file.flush()
-        os.fsync(file.fileno())
-        part.replace(arguments.file)
+    try:
+        with _no_disk_errors(), part.open("wb") as file:
+            counts = back_up(_store_url(), file)
+            file.flush()
+            os.fsync(file.fileno())
+            part.replace(arguments.file)
+    finally:
+        part.unlink(missing_ok=True)
     print(f"{arguments.file}: {arguments.file.stat().st_size} bytes")
     _print_counts(counts)
 

@@ -106,10 +106,9 @@ def test_a_store_is_looked_through_while_it_is_in_use(filled):
             "tenant: says 0 exemplars",
         ),
         (
-            "UPDATE exemplar SET incarnation = 'nobody' WHERE exemplar_id = '010' AND incarnation ="
-            + " (SELECT incarnation FROM support_set WHERE name = 'set')",
+            "UPDATE snapshot SET incarnation = 'nobody' WHERE name = 'after'",
             "parts: a support set each",
-            "exemplar: 1 rows of support set nobody, which is not there",
+            "snapshot: 1 rows of support set nobody, which is not there",
         ),
     ],
 )

@@ -134,6 +134,18 @@ async def test_revisions_of_before_a_restore_are_forgotten(client, inspection, f
     assert fake.seen(ClassifyRequest)[-1].min_revision == 0
 
 
+async def test_a_client_that_only_made_a_support_set_forgets_too(client, fake):
+    """It has asked for nothing that tells the epoch by itself."""
+    await client.create_support_set("set")
+    fake.store_epoch = "epoch-2"
+    not_reached = (("exemplar-reason", "REVISION_NOT_REACHED"),)
+    fake.failures.append(Failure(grpc.StatusCode.FAILED_PRECONDITION, trailers=not_reached))
+    with pytest.raises(Exception, match="said the test"):
+        await client.get_support_set("set")
+    await client.get_support_set("set")
+    assert fake.seen(support_set_pb2.GetSupportSetRequest)[-1].min_revision == 0
+
+
 async def test_lists_are_read_page_by_page(client, inspection, fake):
     for name in ("a", "b", "c"):
         await client.create_support_set(name, keep_images=False)
