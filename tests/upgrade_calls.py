@@ -53,7 +53,9 @@ class UpgradedService(Service):
         labels = {manifest.fingerprint: manifest.label for manifest in (OLD, NEW)}
         self.upgrade_store = SqlUpgrades(store, labels)
         self.busy = False
-        self.worker = UpgradeWorker(self.upgrade_store, self.cache, embedders, lambda: self.busy)
+        self.worker = UpgradeWorker(
+            self.upgrade_store, self.cache, embedders, lambda: self.busy, lambda: 0.0
+        )
         self.upgrades = Upgrades(self.upgrade_store, self.sets, self.cache, self.worker)
 
     async def start(self, name="set", backbone="tiny@2", *, is_forced=False):

@@ -61,12 +61,17 @@ class UpgradeWorker:
         cache: SnapshotCache,
         embedders: Sequence[Embedder],
         is_busy: Callable[[], bool],
+        begin_at: Callable[[], float] = random.random,
     ) -> None:
-        """`is_busy` tells whether callers' images are in the house."""
+        """`is_busy` tells whether callers' images are in the house.
+
+        `begin_at` says at which share of the exemplars work begins: elsewhere on each replica.
+        """
         self._store = store
         self._cache = cache
         self._embedders = {e.backbone.manifest.fingerprint: e for e in embedders}
         self._is_busy = is_busy
+        self._begin_at = begin_at
         self._awake = asyncio.Event()
         self._after: dict[str, str] = {}  # by incarnation: the last exemplar that was looked at
         self._tries: defaultdict[str, int] = defaultdict(int)
@@ -112,8 +117,7 @@ class UpgradeWorker:
     async def _advance(self, job: UpgradeJob) -> None:
         after = self._after.get(job.incarnation)
         if after is None:
-            share = random.random()  # noqa: S311 - where to begin is no secret
-            after = await self._store.start_of(job, share)
+            after = await self._store.start_of(job, self._begin_at())
         pending = await self._store.pending(job, after, IMAGES_A_TURN)
         if pending:
             await self._embed(job, pending)
