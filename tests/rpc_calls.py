@@ -39,6 +39,7 @@ METHODS = {
     sets.DeleteSnapshotRequest: "sets.DeleteSnapshot",
     sets.RollBackSupportSetRequest: "sets.RollBackSupportSet",
     sets.WarmUpRequest: "sets.WarmUp",
+    sets.DeleteTenantRequest: "sets.DeleteTenant",
     sets.ListExemplarsRequest: "sets.ListExemplars",
 }
 

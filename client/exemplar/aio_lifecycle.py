@@ -6,6 +6,7 @@ from exemplar import lifecycle_plans
 from exemplar.async_driver import AsyncDriver
 from exemplar.lifecycle import (
     CopyResult,
+    DeletionReceipt,
     ImagesResult,
     RollBackResult,
     Snapshot,
@@ -106,4 +107,15 @@ class AsyncLifecycleMethods:
     ) -> WarmUpResult:
         return await self._driver.run(
             lifecycle_plans.warm_up(self._memory, support_set, min_revision, timeout_seconds)
+        )
+
+    async def delete_tenant(
+        self,
+        confirmation: str,
+        *,
+        request_id: str | None = None,
+        timeout_seconds: float = 3600.0,
+    ) -> DeletionReceipt:
+        return await self._driver.run(
+            lifecycle_plans.delete_tenant(confirmation, request_id, timeout_seconds)
         )

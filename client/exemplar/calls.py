@@ -224,6 +224,11 @@ ROLL_BACK_SUPPORT_SET = Method(
     support_set_pb2.RollBackSupportSetRequest,
     support_set_pb2.RollBackSupportSetResponse,
 )
+DELETE_TENANT = Method(
+    _V1 + "SupportSetService/DeleteTenant",
+    support_set_pb2.DeleteTenantRequest,
+    support_set_pb2.DeleteTenantResponse,
+)
 WARM_UP = Method(
     _V1 + "SupportSetService/WarmUp",
     support_set_pb2.WarmUpRequest,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from dataclasses import asdict
 from typing import Any
 
 from exemplar.cli_files import report_failures
@@ -17,6 +18,9 @@ def add_commands(commands: Any) -> None:  # argparse keeps the type of subparser
     relabel.add_argument("support_set", metavar="SET")
     relabel.add_argument("label", metavar="LABEL")
     relabel.add_argument("exemplar_ids", metavar="ID", nargs="+")
+    end = commands.add_parser("delete-tenant", help="delete everything that this tenant has")
+    end.set_defaults(command=_delete_tenant)
+    end.add_argument("confirmation", metavar="TENANT", help="its name again, as `info` tells it")
 
 
 def add_verbs(verb: Any) -> None:
@@ -101,4 +105,10 @@ def _roll_back(client: Client, options: argparse.Namespace) -> int:
 def _delete_snapshot(client: Client, options: argparse.Namespace) -> int:
     client.delete_snapshot(options.name, options.snapshot)
     print(f"{options.name}: snapshot {options.snapshot} deleted")
+    return 0
+
+
+def _delete_tenant(client: Client, options: argparse.Namespace) -> int:
+    receipt = client.delete_tenant(options.confirmation)
+    print(table(["deleted", options.confirmation], asdict(receipt).items()))
     return 0

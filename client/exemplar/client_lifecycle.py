@@ -5,6 +5,7 @@ from __future__ import annotations
 from exemplar import lifecycle_plans
 from exemplar.lifecycle import (
     CopyResult,
+    DeletionReceipt,
     ImagesResult,
     RollBackResult,
     Snapshot,
@@ -129,4 +130,22 @@ class LifecycleMethods:
         """Gets the server ready for queries, so that the first one is as fast as any other."""
         return self._driver.run(
             lifecycle_plans.warm_up(self._memory, support_set, min_revision, timeout_seconds)
+        )
+
+    def delete_tenant(
+        self,
+        confirmation: str,
+        *,
+        request_id: str | None = None,
+        timeout_seconds: float = 3600.0,
+    ) -> DeletionReceipt:
+        """Deletes everything that this tenant has, for good.
+
+        Args:
+            confirmation: this tenant's name, as get_server_info tells it: says that it is meant.
+            request_id: the one of an earlier try of the same call; default (None) a new one.
+            timeout_seconds: the server goes on after it, and the same call gets the receipt.
+        """
+        return self._driver.run(
+            lifecycle_plans.delete_tenant(confirmation, request_id, timeout_seconds)
         )

@@ -8,6 +8,7 @@ from exemplar.calls import (
     COPY_SUPPORT_SET,
     CREATE_SNAPSHOT,
     DELETE_SNAPSHOT,
+    DELETE_TENANT,
     LIST_SNAPSHOTS,
     ROLL_BACK_SUPPORT_SET,
     UPDATE_EXEMPLARS,
@@ -20,6 +21,7 @@ from exemplar.cutting import renumber
 from exemplar.embedding import ItemError, item_error_from_pb
 from exemplar.lifecycle import (
     CopyResult,
+    DeletionReceipt,
     ExemplarUpdate,
     ImagesResult,
     RollBackResult,
@@ -28,6 +30,7 @@ from exemplar.lifecycle import (
     UpdateResult,
     Updates,
     WarmUpResult,
+    receipt_from_pb,
     snapshot_from_pb,
 )
 from exemplar.memory import Memory, learning
@@ -159,6 +162,16 @@ def warm_up(
     response = yield from learning(memory, asking)
     memory.saw(support_set, response.revision)
     return WarmUpResult(response.revision, response.index_bytes, response.warm_up_ms)
+
+
+def delete_tenant(
+    confirmation: str, request_id: str | None, timeout_seconds: float
+) -> Plan[DeletionReceipt]:
+    request = pb.DeleteTenantRequest(
+        confirmation=confirmation, request_id=request_id or new_request_id()
+    )
+    response = yield from send(DELETE_TENANT, request, timeout_seconds=timeout_seconds)
+    return receipt_from_pb(response.receipt)
 
 
 def _updates(updates: Updates) -> list[pb.ExemplarUpdate]:

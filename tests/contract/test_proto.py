@@ -31,7 +31,7 @@ CHANGES = ["AddExemplars", "DeleteSupportSet", "RemoveExemplars", "UpdateExempla
 CHANGES += ["CreateSnapshot", "RollBackSupportSet", "UpdateSupportSet"]
 READS = ["Classify", "ComputeMap", "EvaluateSupportSet", "ExportSupportSet", "GetSupportSet"]
 READS += ["ListExemplars", "PlaceOnMap", "WarmUp"]
-MUTATIONS = ["CopySupportSet", "CreateSupportSet", "DeleteSnapshot", *CHANGES]
+MUTATIONS = ["CopySupportSet", "CreateSupportSet", "DeleteSnapshot", "DeleteTenant", *CHANGES]
 # What names a state to reach, so that a retry changes nothing.
 IDEMPOTENT = ["CancelUpgrade", "FinishUpgrade", "RollBackUpgrade", "StartUpgrade"]
 # Numbers of fields in descriptor.proto: the steps of a path to what a comment belongs to.

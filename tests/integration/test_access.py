@@ -53,6 +53,7 @@ NAMING_A_SET = {
 NAMING_NONE = {
     "ComputeMapOfItems",
     "CreateSupportSet",
+    "DeleteTenant",
     "ListSupportSets",
     "ListUpgrades",
     "GetServerInfo",

@@ -105,3 +105,14 @@ class FakeLifecycle:
         return support_set_pb2.WarmUpResponse(
             revision=found.revision, index_bytes=4096, warm_up_ms=1.5
         )
+
+    def DeleteTenant(self, request, context):
+        self._enter(request, context)
+        if request.request_id in self.answered:
+            return self.answered[request.request_id]
+        response = support_set_pb2.DeleteTenantResponse(
+            receipt=support_set_pb2.DeletionReceipt(support_sets=len(self.sets), image_bytes=7)
+        )
+        self.sets.clear()
+        self.answered[request.request_id] = response
+        return response

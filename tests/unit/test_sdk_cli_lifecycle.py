@@ -65,3 +65,10 @@ def test_a_support_set_is_warmed_up(run):
     assert run("sets", "warm-up", "inspection")[1] == (
         "inspection: revision 2 is ready, 4096 bytes in 2 ms\n"
     )
+
+
+def test_a_tenant_is_deleted_with_its_name_again(run, fake):
+    code, out, _ = run("delete-tenant", "acme")
+    assert (code, out.splitlines()[0]) == (0, "deleted       acme")
+    assert "support_sets  1" in out
+    assert fake.sets == {}

@@ -98,6 +98,7 @@ CHANGES = {
     "create_snapshot": lambda c: c.create_snapshot("inspection", "new"),
     "roll_back": lambda c: c.roll_back("inspection", "good"),
     "delete_snapshot": lambda c: c.delete_snapshot("inspection", "good"),
+    "delete_tenant": lambda c: c.delete_tenant("acme"),
 }
 
 
@@ -120,3 +121,10 @@ async def test_a_server_is_warmed_up_for_what_this_client_has_seen(client, inspe
 async def test_a_deletion_has_a_receipt(client, inspection):
     receipt = (await client.delete_support_set("inspection")).receipt
     assert (receipt.support_sets, receipt.exemplars, receipt.snapshots) == (1, 2, 0)
+
+
+async def test_a_tenant_is_deleted_with_a_receipt(client, inspection, fake):
+    receipt = await client.delete_tenant("acme")
+    assert (receipt.support_sets, receipt.image_bytes) == (1, 7)
+    assert fake.seen(support_set_pb2.DeleteTenantRequest)[-1].confirmation == "acme"
+    assert fake.sets == {}

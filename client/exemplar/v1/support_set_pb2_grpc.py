@@ -95,6 +95,11 @@ class SupportSetServiceStub(object):
                 request_serializer=exemplar_dot_v1_dot_support__set__pb2.DeleteSupportSetRequest.SerializeToString,
                 response_deserializer=exemplar_dot_v1_dot_support__set__pb2.DeleteSupportSetResponse.FromString,
                 _registered_method=True)
+        self.DeleteTenant = channel.unary_unary(
+                '/exemplar.v1.SupportSetService/DeleteTenant',
+                request_serializer=exemplar_dot_v1_dot_support__set__pb2.DeleteTenantRequest.SerializeToString,
+                response_deserializer=exemplar_dot_v1_dot_support__set__pb2.DeleteTenantResponse.FromString,
+                _registered_method=True)
         self.AddExemplars = channel.unary_unary(
                 '/exemplar.v1.SupportSetService/AddExemplars',
                 request_serializer=exemplar_dot_v1_dot_support__set__pb2.AddExemplarsRequest.SerializeToString,
@@ -207,6 +212,15 @@ class SupportSetServiceServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def DeleteTenant(self, request, context):
+        """Deletes everything of the calling tenant: all support sets with all they have, counters and kept answers.
+        At once nobody sees anything of it any more; the answer comes when its rows are gone, too. That may take
+        longer than the caller waits: the server goes on, and the same request gets the receipt.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def AddExemplars(self, request, context):
         """Adds labelled images or embeddings. Those that cannot be used are reported one by one and left out;
         the others are committed together. `all_or_nothing` refuses the whole request instead.
@@ -294,6 +308,11 @@ def add_SupportSetServiceServicer_to_server(servicer, server):
                     servicer.DeleteSupportSet,
                     request_deserializer=exemplar_dot_v1_dot_support__set__pb2.DeleteSupportSetRequest.FromString,
                     response_serializer=exemplar_dot_v1_dot_support__set__pb2.DeleteSupportSetResponse.SerializeToString,
+            ),
+            'DeleteTenant': grpc.unary_unary_rpc_method_handler(
+                    servicer.DeleteTenant,
+                    request_deserializer=exemplar_dot_v1_dot_support__set__pb2.DeleteTenantRequest.FromString,
+                    response_serializer=exemplar_dot_v1_dot_support__set__pb2.DeleteTenantResponse.SerializeToString,
             ),
             'AddExemplars': grpc.unary_unary_rpc_method_handler(
                     servicer.AddExemplars,
@@ -619,6 +638,33 @@ class SupportSetService(object):
             '/exemplar.v1.SupportSetService/DeleteSupportSet',
             exemplar_dot_v1_dot_support__set__pb2.DeleteSupportSetRequest.SerializeToString,
             exemplar_dot_v1_dot_support__set__pb2.DeleteSupportSetResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def DeleteTenant(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/exemplar.v1.SupportSetService/DeleteTenant',
+            exemplar_dot_v1_dot_support__set__pb2.DeleteTenantRequest.SerializeToString,
+            exemplar_dot_v1_dot_support__set__pb2.DeleteTenantResponse.FromString,
             options,
             channel_credentials,
             insecure,

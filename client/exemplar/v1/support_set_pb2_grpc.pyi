@@ -69,6 +69,11 @@ class SupportSetServiceStub:
     """Gets ready for queries, so that the first one is as fast as any other: loads the index and calibrates."""
     DeleteSupportSet: _grpc.UnaryUnaryMultiCallable[_support_set_pb2.DeleteSupportSetRequest, _support_set_pb2.DeleteSupportSetResponse]
     """Deletes a support set with all its exemplars and snapshots, at once and for good."""
+    DeleteTenant: _grpc.UnaryUnaryMultiCallable[_support_set_pb2.DeleteTenantRequest, _support_set_pb2.DeleteTenantResponse]
+    """Deletes everything of the calling tenant: all support sets with all they have, counters and kept answers.
+    At once nobody sees anything of it any more; the answer comes when its rows are gone, too. That may take
+    longer than the caller waits: the server goes on, and the same request gets the receipt.
+    """
     AddExemplars: _grpc.UnaryUnaryMultiCallable[_support_set_pb2.AddExemplarsRequest, _support_set_pb2.AddExemplarsResponse]
     """Adds labelled images or embeddings. Those that cannot be used are reported one by one and left out;
     the others are committed together. `all_or_nothing` refuses the whole request instead.
@@ -123,6 +128,11 @@ class SupportSetServiceAsyncStub(SupportSetServiceStub):
     """Gets ready for queries, so that the first one is as fast as any other: loads the index and calibrates."""
     DeleteSupportSet: _aio.UnaryUnaryMultiCallable[_support_set_pb2.DeleteSupportSetRequest, _support_set_pb2.DeleteSupportSetResponse]  # type: ignore[assignment]
     """Deletes a support set with all its exemplars and snapshots, at once and for good."""
+    DeleteTenant: _aio.UnaryUnaryMultiCallable[_support_set_pb2.DeleteTenantRequest, _support_set_pb2.DeleteTenantResponse]  # type: ignore[assignment]
+    """Deletes everything of the calling tenant: all support sets with all they have, counters and kept answers.
+    At once nobody sees anything of it any more; the answer comes when its rows are gone, too. That may take
+    longer than the caller waits: the server goes on, and the same request gets the receipt.
+    """
     AddExemplars: _aio.UnaryUnaryMultiCallable[_support_set_pb2.AddExemplarsRequest, _support_set_pb2.AddExemplarsResponse]  # type: ignore[assignment]
     """Adds labelled images or embeddings. Those that cannot be used are reported one by one and left out;
     the others are committed together. `all_or_nothing` refuses the whole request instead.
@@ -240,6 +250,17 @@ class SupportSetServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_support_set_pb2.DeleteSupportSetResponse, _abc.Awaitable[_support_set_pb2.DeleteSupportSetResponse]]:
         """Deletes a support set with all its exemplars and snapshots, at once and for good."""
+
+    @_abc_1.abstractmethod
+    def DeleteTenant(
+        self,
+        request: _support_set_pb2.DeleteTenantRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_support_set_pb2.DeleteTenantResponse, _abc.Awaitable[_support_set_pb2.DeleteTenantResponse]]:
+        """Deletes everything of the calling tenant: all support sets with all they have, counters and kept answers.
+        At once nobody sees anything of it any more; the answer comes when its rows are gone, too. That may take
+        longer than the caller waits: the server goes on, and the same request gets the receipt.
+        """
 
     @_abc_1.abstractmethod
     def AddExemplars(

@@ -171,7 +171,11 @@ class Lifecycle:
     async def copy(
         self, tenant: str, name: str, new_name: str, *, min_revision: int, key: RequestKey
     ) -> Change:
-        return await self._store.copy(tenant, name, new_name, min_revision=min_revision, key=key)
+        copying = self._store.copy(tenant, name, new_name, min_revision=min_revision, key=key)
+        # Another server may have ended a support set of the name that is here yet.
+        return await self._to_the_end(
+            copying, lambda change: self._cache.catch_up(tenant, new_name, change.revision)
+        )
 
     async def create_snapshot(
         self,

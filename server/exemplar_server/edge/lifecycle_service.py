@@ -111,3 +111,11 @@ class LifecycleMethods(rpc.SupportSetServiceServicer):
         name = wire.name("support_set", request.support_set)
         ready = await self._support_sets.warm_up(call.tenant, name, request.min_revision)
         return pb.WarmUpResponse(**vars(ready))
+
+    async def DeleteTenant(  # type: ignore[override]
+        self, request: pb.DeleteTenantRequest, call: Call
+    ) -> pb.DeleteTenantResponse:
+        wire_lifecycle.check_confirmation(request, call.tenant)
+        key = wire.request_key(request)
+        receipt = await self._support_sets.delete_tenant(call.tenant, key)
+        return pb.DeleteTenantResponse(receipt=answers.receipt(receipt))

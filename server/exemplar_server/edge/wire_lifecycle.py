@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from exemplar_server.core.exemplars import ExemplarUpdate, ItemResult
 from exemplar_server.edge import wire
-from exemplar_server.edge.checks import check_count, check_label, check_metadata
+from exemplar_server.edge.checks import check_count, check_label, check_metadata, shown
 from exemplar_server.errors import ExemplarError, InvalidInputError
 
 if TYPE_CHECKING:
@@ -52,3 +52,11 @@ def target(request: pb.RollBackSupportSetRequest) -> str | int:
     if kind is None:
         raise InvalidInputError("to: expected a snapshot or a revision, got neither")
     return request.revision if kind == "revision" else wire.name("snapshot", request.snapshot)
+
+
+def check_confirmation(request: pb.DeleteTenantRequest, tenant: str) -> None:
+    if request.confirmation != tenant:
+        raise InvalidInputError(
+            f"confirmation: expected this tenant's name {tenant!r}, "
+            f"got {shown(request.confirmation)}"
+        )
