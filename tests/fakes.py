@@ -181,8 +181,9 @@ class FakeStore:
             return answered
         ended = self._found(tenant, name, expected_revision).support_set
         del self._rows[tenant, name]
-        self._floors[tenant] = max(self._floors.get(tenant, 0), ended.revision)
-        return self._answered(tenant, key, Change(ended.revision, ended.exemplar_count))
+        revision = ended.revision + 1
+        self._floors[tenant] = max(self._floors.get(tenant, 0), revision)
+        return self._answered(tenant, key, Change(revision, ended.exemplar_count))
 
     async def replay(self, tenant, key):
         answered = self._answers.get((tenant, key.method, key.request_id))

@@ -25,7 +25,7 @@ async def test_the_expected_revision_lets_a_change_through(calls):
     target = await calls.create()
     assert (await calls.add(target, "a", expected_revision=1)).revision == 2
     assert (await calls.remove("set", "a", expected_revision=2)).revision == 3
-    assert (await calls.delete(expected_revision=3)).revision == 3
+    assert (await calls.delete(expected_revision=3)).revision == 4
 
 
 @pytest.mark.parametrize("change", ["add", "remove", "delete"])

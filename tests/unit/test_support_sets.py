@@ -149,6 +149,27 @@ async def test_a_deleted_support_set_is_not_found_by_queries(service):
         await service.classify(image_of(0))
 
 
+async def test_by_the_revision_of_a_deletion_no_server_shows_what_was_deleted(service):
+    other = Service(store=service.store)
+    await service.create()
+    await service.add(labelled("x", image_of(0)))
+    await other.classify(image_of(0))
+    deleted = await service.delete()
+    with pytest.raises(NotFoundError):
+        await other.classify(image_of(0), min_revision=deleted.revision)
+
+
+async def test_a_server_that_made_a_support_set_shows_no_earlier_one_of_its_name(service):
+    other = Service(store=service.store)
+    await service.create()
+    await service.add(labelled("x", image_of(0)))
+    await other.classify(image_of(0))
+    await service.delete()
+    await other.create()
+    with pytest.raises(EmptySupportSetError):
+        await other.classify(image_of(0))
+
+
 async def test_a_name_used_again_answers_from_its_new_exemplars_only(service):
     await service.create()
     await service.add(labelled("old", image_of(0)))

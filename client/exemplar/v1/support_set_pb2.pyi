@@ -430,7 +430,7 @@ class DeleteSupportSetResponse(_message.Message):
     deleted_exemplar_count: _builtins.int
     """How many exemplars were deleted with it."""
     revision: _builtins.int
-    """The revision at which it ended."""
+    """That of the deletion: reads that ask for it are never answered from what was deleted."""
     @_builtins.property
     def receipt(self) -> Global___DeletionReceipt:
         """All that was deleted."""

@@ -103,10 +103,11 @@ def delete(
     s = schema.support_set.c
     this = sql_delete(schema.support_set).where(s.incarnation == target.incarnation)
     stored_bytes = connection.execute(this.returning(s.stored_bytes)).scalar_one()
-    sql_tenants.raise_floor(connection, tenant, target.revision)
+    revision = target.revision + 1  # a read that asks for it is never answered from a snapshot
+    sql_tenants.raise_floor(connection, tenant, revision)
     ended = Growth(-target.exemplar_count, -stored_bytes, -kept)
     sql_tenants.count(connection, tenant, ended, Quotas())
-    change = Change(target.revision, target.exemplar_count, receipt=receipt)
+    change = Change(revision, target.exemplar_count, receipt=receipt)
     return Done(sql_answers.keep(connection, tenant, key, change), target.incarnation)
 
 

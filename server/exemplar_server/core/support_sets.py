@@ -104,7 +104,7 @@ class SupportSets(Lifecycle):
         self, tenant: str, name: str, backbone: str, *, keep_images: bool, key: RequestKey
     ) -> SupportSet:
         manifest = self.embedder(backbone).backbone.manifest
-        return await self._store.create(
+        made = await self._store.create(
             tenant,
             name,
             backbone=manifest.name,
@@ -113,6 +113,8 @@ class SupportSets(Lifecycle):
             keep_images=keep_images,
             key=key,
         )
+        await self._cache.catch_up(tenant, name, made.revision)  # another server may have ended one
+        return made
 
     async def delete(
         self, tenant: str, name: str, expected_revision: int | None, key: RequestKey
