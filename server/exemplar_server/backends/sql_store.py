@@ -7,16 +7,12 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import ExitStack
-from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
-from alembic import command
-from alembic.config import Config
-from alembic.util import CommandError
 from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError
 
-from exemplar_server.backends import sql_answers, sql_changes, sql_queries
+from exemplar_server.backends import sql_answers, sql_changes, sql_migrations, sql_queries
 from exemplar_server.backends.sql_lifecycle import SqlLifecycle
 from exemplar_server.backends.sql_open import open_database
 from exemplar_server.backends.sql_readers import Readers
@@ -204,7 +200,8 @@ def _upgrade(database: Database) -> None:
     try:
         with database.write_engine.begin() as connection:
             database.before_upgrade(connection)
-            _migrate(connection)
+            _check_known(sql_migrations.current(connection))
+            sql_migrations.migrate(connection, sql_migrations.HEAD)
         with database.read_engine.begin() as connection:
             sql_queries.epoch(connection)
     except DBAPIError as error:
@@ -214,13 +211,8 @@ def _upgrade(database: Database) -> None:
         ) from error
 
 
-def _migrate(connection: Connection) -> None:
-    config = Config()
-    config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
-    config.attributes["connection"] = connection
-    try:
-        command.upgrade(config, "head")
-    except CommandError as error:
+def _check_known(schema: str) -> None:
+    if schema and schema not in sql_migrations.known():
         raise ConfigurationError(
-            f"EXEMPLAR_STORE_URL: the store's schema is newer than this server: {error}"
-        ) from error
+            f"EXEMPLAR_STORE_URL: the store's schema {schema} is newer than this server"
+        )
