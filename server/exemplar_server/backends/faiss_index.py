@@ -17,8 +17,8 @@ BLAS_QUERIES = 4
 # line; of more, memory sets the pace, and aligning would copy them.
 CACHE_LINE = 64
 ALIGNED_BYTES = 2**24
-# Lists an index, as a multiple of the root of its rows, and rows that each list is trained on: four
-# times as many of either find no more on clustered rows, and train four times as long.
+# Lists an index, as a multiple of the root of its rows, and rows that each list is trained on:
+# a minute for a million rows (tests/bench/results/2026-11-25-search.md).
 LISTS_A_ROOT = 2
 TRAINED_A_LIST = 64
 TRAINED_TIMES = 10

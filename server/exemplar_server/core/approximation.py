@@ -15,7 +15,9 @@ if TYPE_CHECKING:
 
     from exemplar_server.core.ports import ApproximateFactory, ApproximateIndex, Index
 
-# From here on in all, rows are searched approximately; down to there, they go on being so.
+# From here on in all, rows are searched approximately; down to there, they go on being so. It is
+# faster from 5,000 rows on; up to here, exact search takes less than 10 ms and misses nothing
+# (tests/bench/results/2026-11-25-search.md).
 FROM_EXEMPLARS = 100_000
 DOWN_TO_EXEMPLARS = 60_000
 # Fewer rows of one segment are compared as fast.

@@ -1,7 +1,8 @@
 """Memory for many rows that goes back to the system as soon as nobody has them.
 
-The C library keeps what is freed: under changing support sets, the process had 1.45 times the
-memory that these took. Shapes: N rows, D dim.
+The C library keeps what is freed for later; a budget of memory needs it back at once.
+
+Shapes: N rows, D dim.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ import numpy as np
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-MAPPED_BYTES = 2**20  # mapping less takes longer than filling it
+MAPPED_BYTES = 2**20  # of less, the rest of the last page would be a waste
 HUGE_BYTES = 2**23  # in pages of 2 MiB, of which the last is half empty
 
 
