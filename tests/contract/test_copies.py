@@ -3,6 +3,7 @@
 import pytest
 from sqlalchemy import text
 
+from exemplar_server.backends.sql_rows import take_time
 from exemplar_server.backends.sql_store import SqlStore
 from exemplar_server.core.limits import Quotas
 from exemplar_server.errors import (
@@ -118,6 +119,20 @@ async def test_a_retried_copy_is_not_found_once_the_copy_was_deleted(calls):
         await calls.copy("set", "copy", key=key)
     with pytest.raises(NotFoundError):
         await calls.get("copy")
+
+
+@pytest.mark.parametrize("url", ["postgresql"], indirect=True)
+async def test_a_change_of_every_row_is_not_bound_to_a_minute_and_others_are(sql_store):
+    def bound(connection):
+        return connection.execute(text("SHOW statement_timeout")).scalar()
+
+    def unbound(connection):
+        take_time(connection)
+        return bound(connection)
+
+    changes = [bound, unbound, bound]
+    told = [await sql_store._write(change) for change in changes]  # noqa: SLF001 - no port tells it
+    assert told == ["1min", "0", "1min"]
 
 
 # Images

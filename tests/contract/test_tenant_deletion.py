@@ -115,9 +115,12 @@ async def test_from_the_first_transaction_on_nothing_is_seen(calls):
         await calls.remove("one", "1", key=key)
 
 
-async def test_a_retry_goes_on_where_the_first_try_stopped(calls):
+@pytest.mark.parametrize("steps", [0, 1, 4, 11])
+async def test_a_retry_goes_on_where_the_first_try_stopped(calls, steps):
     key = retried("DeleteTenant")
     await hide(calls, key)
+    for _ in range(steps):
+        await calls.store._write(sql_tenant_deletion.go_on)  # noqa: SLF001 - as above
     assert await calls.delete_tenant(key=key) == RECEIPT
     assert await rows(calls.store) == {"store": 1, "answer": 1}
 

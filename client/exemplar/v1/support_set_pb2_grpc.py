@@ -192,7 +192,8 @@ class SupportSetServiceServicer(object):
 
     def RollBackSupportSet(self, request, context):
         """Makes the support set as it was in a snapshot, at a new revision: ids, labels, metadata, embeddings, and
-        images that were not deleted by UpdateSupportSet. The snapshot stays.
+        images that were not deleted by UpdateSupportSet. The snapshot stays. From before an upgrade of the backbone
+        there is no way back: the snapshot's embeddings are of another space (FAILED_PRECONDITION).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

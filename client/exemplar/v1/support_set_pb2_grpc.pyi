@@ -63,7 +63,8 @@ class SupportSetServiceStub:
     """Deletes a snapshot with what only it shows. The support set stays as it is."""
     RollBackSupportSet: _grpc.UnaryUnaryMultiCallable[_support_set_pb2.RollBackSupportSetRequest, _support_set_pb2.RollBackSupportSetResponse]
     """Makes the support set as it was in a snapshot, at a new revision: ids, labels, metadata, embeddings, and
-    images that were not deleted by UpdateSupportSet. The snapshot stays.
+    images that were not deleted by UpdateSupportSet. The snapshot stays. From before an upgrade of the backbone
+    there is no way back: the snapshot's embeddings are of another space (FAILED_PRECONDITION).
     """
     WarmUp: _grpc.UnaryUnaryMultiCallable[_support_set_pb2.WarmUpRequest, _support_set_pb2.WarmUpResponse]
     """Gets ready for queries, so that the first one is as fast as any other: loads the index and calibrates."""
@@ -122,7 +123,8 @@ class SupportSetServiceAsyncStub(SupportSetServiceStub):
     """Deletes a snapshot with what only it shows. The support set stays as it is."""
     RollBackSupportSet: _aio.UnaryUnaryMultiCallable[_support_set_pb2.RollBackSupportSetRequest, _support_set_pb2.RollBackSupportSetResponse]  # type: ignore[assignment]
     """Makes the support set as it was in a snapshot, at a new revision: ids, labels, metadata, embeddings, and
-    images that were not deleted by UpdateSupportSet. The snapshot stays.
+    images that were not deleted by UpdateSupportSet. The snapshot stays. From before an upgrade of the backbone
+    there is no way back: the snapshot's embeddings are of another space (FAILED_PRECONDITION).
     """
     WarmUp: _aio.UnaryUnaryMultiCallable[_support_set_pb2.WarmUpRequest, _support_set_pb2.WarmUpResponse]  # type: ignore[assignment]
     """Gets ready for queries, so that the first one is as fast as any other: loads the index and calibrates."""
@@ -232,7 +234,8 @@ class SupportSetServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_support_set_pb2.RollBackSupportSetResponse, _abc.Awaitable[_support_set_pb2.RollBackSupportSetResponse]]:
         """Makes the support set as it was in a snapshot, at a new revision: ids, labels, metadata, embeddings, and
-        images that were not deleted by UpdateSupportSet. The snapshot stays.
+        images that were not deleted by UpdateSupportSet. The snapshot stays. From before an upgrade of the backbone
+        there is no way back: the snapshot's embeddings are of another space (FAILED_PRECONDITION).
         """
 
     @_abc_1.abstractmethod

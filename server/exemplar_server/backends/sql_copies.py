@@ -10,7 +10,7 @@ from exemplar_server.backends import sql_answers, sql_tenants
 from exemplar_server.backends import sql_schema as schema
 from exemplar_server.backends.sql_changes import Space, insert_support_set
 from exemplar_server.backends.sql_history import total_bytes
-from exemplar_server.backends.sql_rows import Done, locked
+from exemplar_server.backends.sql_rows import Done, locked, take_time
 from exemplar_server.backends.sql_tenants import Growth
 from exemplar_server.core.exemplars import Change
 
@@ -32,6 +32,7 @@ def copy(
     """Copies what is live: snapshots stay with the source."""
     if (answered := sql_answers.claim(connection, tenant, key)) is not None:
         return Done(answered)
+    take_time(connection)
     source = locked(connection, tenant, name)
     source.check_reached(min_revision)
     owner = sql_tenants.incarnation(connection, tenant)

@@ -40,7 +40,9 @@ class SqlLifecycle:
     _writer: Writing
     _feed: Feed
 
-    async def _change(self, run: Callable[[Connection], Done]) -> Change:
+    async def _change(
+        self, run: Callable[[Connection], Done], *, makes_room: bool = False
+    ) -> Change:
         raise NotImplementedError
 
     async def _read(self, run: Callable[[Connection], T]) -> T:
@@ -78,7 +80,8 @@ class SqlLifecycle:
                 keep_images=keep_images,
                 expected_revision=expected_revision,
                 key=key,
-            )
+            ),
+            makes_room=not keep_images,
         )
 
     async def copy(
@@ -118,7 +121,9 @@ class SqlLifecycle:
     async def delete_snapshot(
         self, tenant: str, name: str, snapshot: str, *, key: RequestKey
     ) -> Change:
-        return await self._change(lambda c: sql_snapshots.delete(c, tenant, name, snapshot, key))
+        return await self._change(
+            lambda c: sql_snapshots.delete(c, tenant, name, snapshot, key), makes_room=True
+        )
 
     async def roll_back(
         self,

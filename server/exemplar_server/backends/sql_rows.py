@@ -5,7 +5,17 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import ColumnElement, Connection, Delete, Table, insert, literal, select, update
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Delete,
+    Table,
+    insert,
+    literal,
+    select,
+    text,
+    update,
+)
 from sqlalchemy import delete as sql_delete
 
 from exemplar_server.backends import sql_queries
@@ -44,6 +54,12 @@ def locked(
             f"got {expected_revision}"
         )
     return target
+
+
+def take_time(connection: Connection) -> None:
+    """Lifts PostgreSQL's bound on statements, in this transaction: it may be about every row."""
+    if connection.dialect.name == "postgresql":
+        connection.execute(text("SET LOCAL statement_timeout = 0"))
 
 
 def next_revision(target: SupportSet) -> int:

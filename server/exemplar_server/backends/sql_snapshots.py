@@ -10,7 +10,7 @@ from sqlalchemy import delete as sql_delete
 
 from exemplar_server.backends import sql_answers, sql_history, sql_queries, sql_tenants
 from exemplar_server.backends import sql_schema as schema
-from exemplar_server.backends.sql_rows import Done, bumped, deleted, grown, locked
+from exemplar_server.backends.sql_rows import Done, bumped, deleted, grown, locked, take_time
 from exemplar_server.backends.sql_tenants import Growth
 from exemplar_server.core.exemplars import Change, SavedSnapshot
 from exemplar_server.core.limits import Quotas
@@ -70,6 +70,7 @@ def page(connection: Connection, tenant: str, name: str) -> list[SavedSnapshot]:
 def delete(connection: Connection, tenant: str, name: str, snapshot: str, key: RequestKey) -> Done:
     if (answered := sql_answers.claim(connection, tenant, key)) is not None:
         return Done(answered)
+    take_time(connection)
     target = locked(connection, tenant, name)
     s = schema.snapshot.c
     this = sql_delete(schema.snapshot).where(_of(target), s.name == snapshot)
@@ -94,6 +95,7 @@ def roll_back(
     """`to`: a snapshot, or a revision that has one."""
     if (answered := sql_answers.claim(connection, tenant, key)) is not None:
         return Done(answered)
+    take_time(connection)
     target = locked(connection, tenant, name, expected_revision)
     revision = _revision(connection, target, to)
     e = schema.exemplar.c
