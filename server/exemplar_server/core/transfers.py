@@ -20,6 +20,7 @@ from exemplar_server.core.support_set_file import SupportSetWriter
 from exemplar_server.core.support_set_reading import SupportSetFile
 from exemplar_server.errors import (
     AlreadyExistsError,
+    DeadlineExceededError,
     FingerprintMismatchError,
     InvalidInputError,
     LimitExceededError,
@@ -43,6 +44,7 @@ if TYPE_CHECKING:
 # Transfers at once, each of which may take a temporary file and a thread of the store.
 AT_ONCE = 4
 RETRY_AFTER_SECONDS = 1.0
+MOST_SILENT_SECONDS = 60.0
 # Images that are embedded anew at a time.
 EMBEDDED_AT_ONCE = 32
 
@@ -231,7 +233,7 @@ def _temporary_file() -> Iterator[BinaryIO]:
 
 async def _receive(file: BinaryIO, options: ImportOptions, chunks: AsyncIterator[bytes]) -> None:
     digest, size = hashlib.sha256(), 0
-    async for chunk in chunks:
+    while (chunk := await _next(chunks)) is not None:
         size += len(chunk)
         if size > options.size_bytes:
             break
@@ -243,6 +245,17 @@ async def _receive(file: BinaryIO, options: ImportOptions, chunks: AsyncIterator
             f"got {size} or more with {digest.hexdigest()[:12]}...: was the file cut or changed?"
         )
     await asyncio.to_thread(file.flush)
+
+
+async def _next(chunks: AsyncIterator[bytes]) -> bytes | None:
+    """None at the end. Who sends nothing for long keeps others from their turn."""
+    try:
+        async with asyncio.timeout(MOST_SILENT_SECONDS):
+            return await anext(chunks, None)
+    except TimeoutError:
+        raise DeadlineExceededError(
+            f"chunk: expected one within {MOST_SILENT_SECONDS:g} s, got none"
+        ) from None
 
 
 def _check_pictured(found: SupportSetFile) -> None:
