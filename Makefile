@@ -6,7 +6,7 @@ BACKBONE := build/backbones/lite0/1/manifest.json
 GENERATOR := .venv-proto
 
 .DEFAULT_GOAL := help
-.PHONY: help demo serve test check lint types imports proto proto-current buf bench torture clean
+.PHONY: help demo serve test check lint types imports proto proto-current buf bench torture torture-kills torture-replicas clean
 
 help: ## show this list
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  \1\t/' | expand -t 12
@@ -55,8 +55,13 @@ proto-current: $(GENERATOR)/installed
 bench: $(BACKBONE) ## measure throughput and latency, write a dated report
 	PYTHONPATH=tests $(BIN)/python tests/bench/embed.py --out tests/bench/results/$$(date -u +%F)-embed.md
 
-torture: $(BACKBONE) ## kill servers under load for a quarter of an hour, write a dated report
+torture: $(addprefix torture-,$(or $(RUN),kills replicas)) ## kill servers, then break replicas, most of an hour; RUN=kills or RUN=replicas
+
+torture-kills: $(BACKBONE)
 	PYTHONPATH=tests $(BIN)/python tests/torture/torture.py --out tests/bench/results/$$(date -u +%F)-torture.md
+
+torture-replicas: $(BACKBONE)
+	PYTHONPATH=tests $(BIN)/python tests/torture/faulty_replicas.py --out tests/bench/results/$$(date -u +%F)-replicas.md
 
 clean: ## remove everything that was built
 	rm -rf $(VENV) $(GENERATOR) build dist

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 
 CALL_SECONDS = 3.0  # then a caller asks another replica
 FAKETIME = "/usr/lib/*/faketime/libfaketimeMT.so.1"
+UNDER_FAKETIME = (sys.executable, Path(__file__).with_name("shifted_clock.py"))
 
 
 def faketime() -> str:
@@ -43,12 +45,16 @@ class Replica:
     ) -> None:
         self.name = name
         self._backbone = backbone
-        self._under = under
+        self._under = [*under, *([] if clock is None else UNDER_FAKETIME)]
         self._settings = {"EXEMPLAR_STORE_URL": url, "EXEMPLAR_CORES": "1"}
         self._settings |= {} if clock is None else _clock(clock)
         self._channels: list[grpc.Channel] = []
         self._server = self._started()
-        self.calls = self._connected()
+        try:
+            self.calls = self._connected()
+        except BaseException:
+            self.kill()
+            raise
 
     def restart(self) -> None:
         """After `kill`. Returns when it serves."""
