@@ -153,7 +153,7 @@ async def _build(settings: Settings, stack: AsyncExitStack) -> Service:
         store,
         support_sets,
         cache,
-        embedders=[one.embedder for one in served],
+        embedders=[one.background for one in served],
         admission=admission,
         metrics=metrics,
         stack=stack,
@@ -274,7 +274,7 @@ def _expose(
     )
 
     def is_alive() -> bool:
-        return all(one.batcher.is_alive for one in service.backbones)
+        return all(one.is_alive for one in service.backbones)
 
     try:
         exposed = MetricsServer(

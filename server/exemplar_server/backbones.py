@@ -16,8 +16,10 @@ from typing import TYPE_CHECKING
 import structlog
 
 from exemplar_server.backends import images, onnx_backbone
+from exemplar_server.core.admission import Admission
 from exemplar_server.core.artifact import find_artifacts
 from exemplar_server.core.embedder import Embedder
+from exemplar_server.core.priority import lower_priority
 from exemplar_server.core.scheduler import MicroBatcher
 
 if TYPE_CHECKING:
@@ -27,7 +29,6 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from exemplar_server.core.admission import Admission
     from exemplar_server.core.artifact import Artifact
     from exemplar_server.edge.metrics import Metrics
     from exemplar_server.settings import Settings
@@ -37,10 +38,14 @@ log = structlog.get_logger()
 
 @dataclass(frozen=True)
 class Served:
-    """A backbone that is ready: what embeds with it, and the queue before it."""
+    """A backbone that is ready: what embeds with it, and the queue before it.
+
+    `background` embeds at a lower priority, on a thread that shares a session: for upgrades.
+    """
 
     embedder: Embedder
-    batcher: MicroBatcher
+    background: Embedder
+    batchers: tuple[MicroBatcher, MicroBatcher]
 
     @property
     def label(self) -> str:
@@ -48,7 +53,11 @@ class Served:
 
     def waiting(self) -> int:
         """Images that wait for a session."""
-        return self.batcher.queue_length
+        return self.batchers[0].queue_length
+
+    @property
+    def is_alive(self) -> bool:
+        return all(batcher.is_alive for batcher in self.batchers)
 
 
 async def serve_backbones(
@@ -63,15 +72,21 @@ async def serve_backbones(
             onnx_backbone.load_backbone, artifact, settings.device, cores
         )
         _tell(loaded)
+        decode = _decode(artifact, settings)
         batcher = MicroBatcher(
             loaded.sessions,
-            _decode(artifact, settings),
+            decode,
             loaded.micro_batch,
             metrics.micro_batch_images.labels(artifact.manifest.label).observe,
             decode_threads.map if len(loaded.sessions) < cores else map,
         )
-        stack.push_async_callback(batcher.stop)
-        served.append(Served(Embedder(loaded.backbone, batcher, admission), batcher))
+        spare = MicroBatcher(loaded.sessions[:1], decode, 1, begin=lower_priority)
+        for one in (batcher, spare):
+            stack.push_async_callback(one.stop)
+        unseen = Admission(settings.queue_images, settings.queue_bytes)
+        embedder = Embedder(loaded.backbone, batcher, admission)
+        background = Embedder(loaded.backbone, spare, unseen)
+        served.append(Served(embedder, background, (batcher, spare)))
     return served
 
 

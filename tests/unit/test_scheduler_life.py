@@ -94,3 +94,14 @@ async def test_a_stopped_batcher_refuses_images():
         pass
     with pytest.raises(NotServingError):
         ask(batcher, 1)
+
+
+async def test_each_thread_begins_with_what_it_was_told():
+    begun = []
+
+    def begin():
+        begun.append(threading.current_thread())
+
+    batcher = MicroBatcher([FakeSession(), FakeSession()], decode, 1, begin=begin)
+    await batcher.stop()
+    assert set(begun) == set(batcher._threads)  # noqa: SLF001 - the threads are all that it is

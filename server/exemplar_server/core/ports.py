@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 
 class Session(Protocol):
-    """Runs a backbone on one thread; never called by two threads at once."""
+    """Runs a backbone on the calling thread. Several may call it at once."""
 
     def run(self, images_BHWC: NDArray[np.uint8]) -> NDArray[np.float32]:
         """The images' embeddings, (B, D), unit length."""

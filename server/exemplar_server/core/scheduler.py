@@ -130,11 +130,15 @@ class MicroBatcher:
         micro_batch: int,
         observe: Callable[[int], None] = lambda _: None,
         spread: Spread = map,
+        *,
+        begin: Callable[[], None] = lambda: None,
     ) -> None:
+        """`begin` is called by each thread before its first run."""
         self._decode = decode
         self._micro_batch = micro_batch
         self._observe = observe
         self._spread = spread
+        self._begin = begin
         self._queue = FairQueue()
         self._loop = asyncio.get_running_loop()
         self._threads = [
@@ -174,6 +178,7 @@ class MicroBatcher:
     def _work(self, session: Session) -> None:
         jobs: list[_Job] = []
         try:
+            self._begin()
             while jobs := self._queue.take(self._micro_batch):
                 embedded = self._run(session, jobs)
                 self._loop.call_soon_threadsafe(_answer, jobs, embedded)

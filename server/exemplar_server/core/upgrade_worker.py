@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-# The tenant of the fair queue that upgrades are; no caller can have this name.
+# Whose images these are, for the embedders; no caller can have this name.
 TENANT = ""
 IMAGES_A_TURN = 8
 # Images are embedded one by one, each when no caller's image is in the house; on a server that is
@@ -63,7 +63,7 @@ class UpgradeWorker:
         is_busy: Callable[[], bool],
         begin_at: Callable[[], float] = random.random,
     ) -> None:
-        """`is_busy` tells whether callers' images are in the house.
+        """`embedders` run at a low priority; `is_busy`: callers' images are in the house.
 
         `begin_at` says at which share of the exemplars work begins: elsewhere on each replica.
         """
