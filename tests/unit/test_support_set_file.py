@@ -121,6 +121,22 @@ def test_an_empty_support_set_is_read():
     assert list(read(file.getvalue()).pages()) == []
 
 
+text = st.text(st.characters(exclude_categories=["Cs"]), max_size=20)
+
+
+@given(label=text, metadata=st.dictionaries(text, text, max_size=3), image=st.binary(min_size=1))
+def test_any_text_and_any_image_is_read_as_it_was_written(label, metadata, image):
+    file = io.BytesIO()
+    row = Exemplar("a", label, metadata, 1, has_image=True, embedding_D=ROWS_ND[0])
+    with SupportSetWriter(file, 2**20) as writer:
+        writer.begin(support_set(exemplar_count=1))
+        writer.take([row], {"a": image})
+        writer.finish()
+    found = SupportSetFile(file, lambda _path, _exemplar: None, len(image))
+    ((again,),) = found.pages()
+    assert (again.label, again.metadata, again.image) == (label, metadata, image)
+
+
 @given(place=st.integers(0, len(WHOLE) - 1), flip=st.integers(1, 255))
 def test_a_changed_byte_is_refused(place, flip):
     changed = bytearray(WHOLE)
