@@ -28,10 +28,14 @@ ACCOUNT = "exemplar"  # no superuser, as servers should be
 
 @dataclass(frozen=True)
 class Plan:
-    """`rounds` of faults at most; `unders`: programs that run the replicas, in their order."""
+    """Faults come for `seconds` or `rounds`, whichever ends first; then all goes well for a while.
+
+    `unders` are programs that run the replicas, in their order.
+    """
 
     seconds: float
     seed: int
+    calm_seconds: float = 1.0
     clients: int = 4
     pace: Pace = field(default_factory=Pace)
     rounds: int = 1000
@@ -101,7 +105,7 @@ def _work(
     plan: Plan,
     break_things: Callable[[threading.Event], None],
 ) -> None:
-    over, seen = threading.Event(), Seen(done.history)
+    enough, over, seen = threading.Event(), threading.Event(), Seen(done.history)
     clients = [
         ReplicaClient(f"client{n}", [plan.seed, n], replicas, seen, over)
         for n in range(plan.clients)
@@ -110,15 +114,16 @@ def _work(
         clients[0].create(name)
     with ThreadPoolExecutor(plan.clients + 1) as threads:
         working = [threads.submit(client.work) for client in clients]
-        breaking = threads.submit(break_things, over)
-        ends = threading.Timer(plan.seconds, over.set)
+        breaking = threads.submit(break_things, enough)
+        ends = threading.Timer(plan.seconds, enough.set)
         ends.start()
         try:
             breaking.result(plan.seconds + PATIENCE_SECONDS)
-            over.wait(plan.seconds)
-            for work in working:
-                work.result(2 * PATIENCE_SECONDS)
+            over.wait(plan.calm_seconds)
         finally:
-            over.set()
+            for event in (enough, over):
+                event.set()
             ends.cancel()
+        for work in working:
+            work.result(2 * PATIENCE_SECONDS)
     clients[0].audit([*SHARED, *[own(client.name) for client in clients]])

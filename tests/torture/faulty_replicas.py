@@ -34,7 +34,7 @@ VIOLATIONS = (LOST, RESURRECTED, DUPLICATE, WENT_BACK, UNEXPLAINED)
 BARS_MS = {HEALTHY: 200, HINTLESS: 2000}  # the 99th percentile of staleness
 MISSED = " (the bar is missed)"
 BROKEN_SERVER = (sys.executable, Path(__file__).parents[1] / "broken_server.py")
-CONTROL = Plan(seconds=6, seed=0, rounds=0, unders=((), (), BROKEN_SERVER))
+CONTROL = Plan(seconds=0, seed=0, calm_seconds=6, rounds=0, unders=((), (), BROKEN_SERVER))
 
 
 @dataclass
