@@ -67,54 +67,53 @@ def test_a_store_is_looked_through_while_it_is_in_use(filled):
     store.close()
 
 
-@pytest.mark.parametrize(
-    ("statement", "what", "told"),
-    [
-        (
-            "UPDATE embedding SET crc32 = crc32 + 1 WHERE exemplar_id = '010'",
-            "embeddings: bytes and checksum",
-            "tenant/set/010: embedding",
-        ),
-        (
-            "UPDATE past_embedding SET crc32 = crc32 + 1",
-            "embeddings: bytes and checksum",
-            "tenant/set/003: past_embedding",
-        ),
-        (
-            "DELETE FROM embedding WHERE exemplar_id = '010'",
-            "exemplars: an embedding each",
-            "tenant/set/010: has no embedding of its support set's space",
-        ),
-        (
-            "DELETE FROM exemplar WHERE exemplar_id = '010'",
-            "images: an exemplar each",
-            "tenant/set/010: an image of no exemplar",
-        ),
-        (
-            "UPDATE support_set SET exemplar_count = exemplar_count + 1 WHERE name = 'set'",
-            "support sets: counters",
-            "tenant/set: says 41 exemplars",
-        ),
-        (
-            "UPDATE support_set SET stored_bytes = 0 WHERE name = 'set'",
-            "support sets: counters",
-            "and 0 bytes",
-        ),
-        (
-            "UPDATE tenant SET exemplar_count = 0",
-            "tenants: counters",
-            "tenant: says 0 exemplars",
-        ),
-        (
-            "UPDATE snapshot SET incarnation = 'nobody' WHERE name = 'after'",
-            "parts: a support set each",
-            "snapshot: 1 rows of support set nobody, which is not there",
-        ),
-    ],
-)
-def test_what_is_wrong_is_found(filled, statement, what, told):
-    changed(filled, statement)
-    assert any(told in line for line in wrong(filled)[what]), wrong(filled)
+# What is done to the store behind the server's back, and what must be told of it.
+DAMAGE = [
+    (
+        "UPDATE embedding SET crc32 = crc32 + 1 WHERE exemplar_id = '010'",
+        "embeddings: bytes and checksum",
+        "tenant/set/010: embedding",
+    ),
+    (
+        "UPDATE past_embedding SET crc32 = crc32 + 1",
+        "embeddings: bytes and checksum",
+        "tenant/set/003: past_embedding",
+    ),
+    (
+        "DELETE FROM embedding WHERE exemplar_id = '011'",
+        "exemplars: an embedding each",
+        "tenant/set/011: has no embedding of its support set's space",
+    ),
+    (
+        "DELETE FROM exemplar WHERE exemplar_id = '012'",
+        "images: an exemplar each",
+        "tenant/set/012: an image of no exemplar",
+    ),
+    (
+        "UPDATE support_set SET exemplar_count = exemplar_count + 1 WHERE name = 'set'",
+        "support sets: counters",
+        "tenant/set: says 41 exemplars",
+    ),
+    (
+        "UPDATE support_set SET stored_bytes = 0 WHERE name = 'copy'",
+        "support sets: counters",
+        "tenant/copy: says 40 exemplars and 0 bytes",
+    ),
+    ("UPDATE tenant SET exemplar_count = 0", "tenants: counters", "tenant: says 0 exemplars"),
+    (
+        "UPDATE snapshot SET incarnation = 'nobody' WHERE name = 'after'",
+        "parts: a support set each",
+        "snapshot: 1 rows of support set nobody, which is not there",
+    ),
+]
+
+
+def test_what_is_wrong_is_found(filled):
+    changed(filled, *(statement for statement, _, _ in DAMAGE))
+    found = wrong(filled)
+    for statement, what, told in DAMAGE:
+        assert any(told in line for line in found[what]), (statement, found)
+    assert found.keys() == {what for _, what, _ in DAMAGE}
 
 
 def test_only_the_first_of_many_are_told_and_all_are_counted(filled):
