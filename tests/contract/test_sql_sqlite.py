@@ -11,6 +11,7 @@ from exemplar_server.errors import StoreUnavailableError
 from fakes import exemplar, retried
 
 NO_LIMIT = 2**30
+PATIENCE_SECONDS = 30
 
 
 @pytest.fixture
@@ -150,3 +151,27 @@ async def test_no_byte_of_what_was_deleted_is_left_in_the_file(tmp_path, store, 
     store.close()  # folds the write-ahead log into the file
     # Tombstones and answers have ids until their support set ends: caches and retries need them.
     assert found(tmp_path) == ([b"id-canary"] if way.startswith("remove") else [])
+
+
+@pytest.mark.parametrize("way", ["delete", "delete_tenant"])
+async def test_the_log_of_a_store_that_goes_on_is_emptied_soon(tmp_path, calls, way):
+    canary = exemplar("id-canary", "label-canary", image=b"image-canary" * 5000)
+    await calls.add(await calls.create(), canary)
+    await getattr(calls, way)()
+    async with asyncio.timeout(PATIENCE_SECONDS):
+        while found(tmp_path):
+            await calls.store.epoch()
+
+
+async def test_a_reader_in_the_way_of_emptying_the_log_holds_up_no_writer(tmp_path, calls):
+    await calls.add(await calls.create(), exemplar("id-canary"))
+    with calls.store._database.read_engine.begin() as reading:  # noqa: SLF001 - no call reads so long
+        assert reading.exec_driver_sql("SELECT count(*) FROM exemplar").scalar() == 1
+        await calls.delete()
+        async with asyncio.timeout(PATIENCE_SECONDS / 10):
+            await calls.create("other")
+        assert found(tmp_path) == [b"id-canary"]
+    async with asyncio.timeout(PATIENCE_SECONDS):
+        while found(tmp_path):
+            await calls.get("other")
+            await written(calls.store, "SELECT 1")

@@ -32,6 +32,10 @@ class Writing(Protocol):
         """
         ...
 
+    def scrub(self) -> None:
+        """Takes what was deleted out of logs, too, as soon as it can. Returns at once."""
+        ...
+
     def stop(self) -> None:
         """Returns when everything that was submitted before has been answered."""
         ...

@@ -154,6 +154,7 @@ class SqlLifecycle:
             receipt = await self._room(
                 lambda c: sql_tenant_deletion.delete_some(c, tenant, begun.deletion, key)
             )
+        self._writer.scrub()
         return receipt
 
     def go_on_deleting(self) -> None:

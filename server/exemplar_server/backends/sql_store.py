@@ -92,9 +92,11 @@ class SqlStore(SqlLifecycle):
     async def delete(
         self, tenant: str, name: str, *, expected_revision: int | None, key: RequestKey
     ) -> Change:
-        return await self._change(
+        ended = await self._change(
             lambda c: sql_changes.delete(c, tenant, name, expected_revision, key), makes_room=True
         )
+        self._writer.scrub()
+        return ended
 
     async def add(
         self,

@@ -67,6 +67,9 @@ class Transactions:
             refused.set_exception(NotServingError("the store is closed"))
             return refused
 
+    def scrub(self) -> None:
+        """PostgreSQL's own vacuum does it."""
+
     def stop(self) -> None:
         self._threads.shutdown()
 

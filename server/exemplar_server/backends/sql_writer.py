@@ -7,6 +7,7 @@ times the rate of singles (measured, shared SQLite on ext4).
 from __future__ import annotations
 
 import queue
+import sqlite3
 import threading
 from concurrent.futures import Future
 from dataclasses import dataclass, replace
@@ -28,6 +29,9 @@ T = TypeVar("T")
 
 # Mutations merged into one commit at most: bounds how long the first one waits for the last one.
 GROUP = 64
+# After how many groups of mutations emptying the log is tried, until no reader is in the way.
+SCRUBS = 20
+BUSY_MS = 5000  # as Python's sqlite3 has it
 
 
 @dataclass(frozen=True)
@@ -51,6 +55,7 @@ class Writer:
         self._reserve = reserve
         self._queue: queue.SimpleQueue[_Mutation | None] = queue.SimpleQueue()
         self._is_stopped = False
+        self._scrubs = 0
         self._thread = threading.Thread(target=self._work, name="store-writer", daemon=True)
         self._thread.start()
 
@@ -62,6 +67,10 @@ class Writer:
         else:
             self._queue.put(_Mutation(run, answer, makes_room))
         return answer
+
+    def scrub(self) -> None:
+        self._scrubs = SCRUBS
+        self.submit(lambda _: None)
 
     def stop(self) -> None:
         self._is_stopped = True
@@ -81,6 +90,11 @@ class Writer:
             if wanted := [m for m in group if m.answer.set_running_or_notify_cancel()]:
                 self._reserve.renew()
                 self._commit(wanted)
+                self._empty_log()
+
+    def _empty_log(self) -> None:
+        if self._scrubs:
+            self._scrubs = 0 if _emptied_log(self._engine) else self._scrubs - 1
 
     def _commit(self, group: list[_Mutation]) -> None:
         try:
@@ -109,6 +123,20 @@ class Writer:
         refusal = StoreUnavailableError(f"the store refuses to write: {_first(error).orig}{advice}")
         refusal.__cause__ = error
         mutation.answer.set_exception(refusal)
+
+
+def _emptied_log(engine: Engine) -> bool:
+    """False where a reader still reads from it: nobody waits for that."""
+    connection = engine.raw_connection()
+    cursor = connection.cursor()
+    try:
+        cursor.execute("PRAGMA busy_timeout=0")
+        return not cursor.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]
+    except sqlite3.Error:
+        return False
+    finally:
+        cursor.execute(f"PRAGMA busy_timeout={BUSY_MS}")
+        connection.close()
 
 
 def _first(error: DBAPIError) -> DBAPIError:
