@@ -92,8 +92,9 @@ def delete_support_set(
     request = support_set_pb2.DeleteSupportSetRequest(
         name=name, request_id=request_id or new_request_id(), expected_revision=expected_revision
     )
+    yield from known_limits(memory)  # with the epoch that revisions are of
     response = yield from send(DELETE_SUPPORT_SET, request)
-    memory.forget(name)
+    memory.saw(name, response.revision)
     receipt = receipt_from_pb(response.receipt)
     return DeleteResult(response.deleted_exemplar_count, response.revision, receipt)
 
