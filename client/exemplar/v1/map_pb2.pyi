@@ -143,7 +143,7 @@ class MapItemsOptions(_message.Message):
     SEED_FIELD_NUMBER: _builtins.int
     ITERATIONS_FIELD_NUMBER: _builtins.int
     backbone: _builtins.str
-    """Name of a backbone in ListBackbones. Default (empty): the server's default backbone."""
+    """Name of a backbone in ListBackbones, or name@version. Default (empty): the server's default backbone."""
     perplexity: _builtins.float
     """About how many neighbors each point minds: above 0. Default (absent): 30."""
     seed: _builtins.int

@@ -40,9 +40,9 @@ class SupportSet(_message.Message):
     revision: _builtins.int
     """Change counter, 1 at creation. Never repeats, also when a deleted name is used again."""
     fingerprint: _builtins.str
-    """The embedding space of its exemplars."""
+    """The embedding space of its exemplars; an upgrade (UpgradeService) changes it."""
     backbone: _builtins.str
-    """Name of the backbone that it was created with."""
+    """Name of the backbone of that space."""
     dim: _builtins.int
     """Length of its embeddings."""
     exemplar_count: _builtins.int
@@ -249,7 +249,7 @@ class CreateSupportSetRequest(_message.Message):
     name: _builtins.str
     """[A-Za-z0-9._-]{1,64}, and not "." or "..". Required."""
     backbone: _builtins.str
-    """Name of a backbone in ListBackbones. Default (empty): the server's default backbone."""
+    """Name of a backbone in ListBackbones, or name@version. Default (empty): the server's default backbone."""
     keep_images: _builtins.bool
     """Whether to keep the images of exemplars. Default: true."""
     request_id: _builtins.str
