@@ -129,7 +129,7 @@ def _begin(connection: Connection) -> None:
 def _rows(connection: Connection, table: Table) -> Iterator[dict[str, Any]]:
     has_blobs = any(isinstance(column.type, LargeBinary) for column in table.columns)
     count = BLOBS_AT_ONCE if has_blobs else ROWS_AT_ONCE
-    streamed = connection.execution_options(yield_per=count)
-    with closing(streamed.execute(select(table))) as result:
+    query = select(table).execution_options(yield_per=count)
+    with closing(connection.execute(query)) as result:
         for row in result.mappings():
             yield dict(row)

@@ -16,10 +16,12 @@ from exemplar_server.errors import ConfigurationError
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from sqlalchemy import Select
+
     from exemplar_server.core.verification import Check
 
 FLOAT_BYTES = 4
-EMBEDDINGS_AT_ONCE = 256
+ROWS_AT_ONCE = 256
 EMBEDDINGS = (schema.embedding, schema.past_embedding)
 IMAGES = (schema.image, schema.past_image)
 # Keyed by a support set's incarnation.
@@ -75,10 +77,8 @@ def _embeddings(connection: Connection, names: Names) -> Iterator[str | None]:
         is_current = v.fingerprint == s.fingerprint
         query = select(v.incarnation, v.exemplar_id, v["values"], v.crc32, s.dim, is_current)
         joined = table.outerjoin(schema.support_set, s.incarnation == v.incarnation)
-        streamed = connection.execution_options(yield_per=EMBEDDINGS_AT_ONCE)
-        for incarnation, exemplar_id, values, crc32, dim, must_fit in streamed.execute(
-            query.select_from(joined)
-        ):
+        rows = _streamed(connection, query.select_from(joined))
+        for incarnation, exemplar_id, values, crc32, dim, must_fit in rows:
             is_right = is_intact(values, crc32)
             if is_right and (not must_fit or len(values) == FLOAT_BYTES * dim):
                 yield None
@@ -97,7 +97,7 @@ def _exemplars(connection: Connection, names: Names) -> Iterator[str | None]:
     query = select(e.incarnation, e.exemplar_id, v.crc32).select_from(
         rows.outerjoin(schema.embedding, its_own)
     )
-    for incarnation, exemplar_id, crc32 in connection.execute(query):
+    for incarnation, exemplar_id, crc32 in _streamed(connection, query):
         missing = f"{names[incarnation]}/{exemplar_id}: has no embedding of its support set's space"
         yield missing if crc32 is None else None
 
@@ -108,7 +108,7 @@ def _images(connection: Connection, names: Names) -> Iterator[str | None]:
     query = select(i.incarnation, i.exemplar_id, func.length(i.bytes), e.exemplar_id).select_from(
         schema.image.outerjoin(schema.exemplar, its_own)
     )
-    for incarnation, exemplar_id, size, owner in connection.execute(query):
+    for incarnation, exemplar_id, size, owner in _streamed(connection, query):
         is_right = size > 0 and owner is not None
         wrong = f"{names.get(incarnation, incarnation)}/{exemplar_id}: an image of no exemplar"
         yield None if is_right else wrong
@@ -147,6 +147,11 @@ def _orphans(connection: Connection) -> Iterator[str | None]:
         for incarnation, count in _by_set(connection, table, func.count()).items():
             wrong = f"{table.name}: {count} rows of support set {incarnation}, which is not there"
             yield None if incarnation in known else wrong
+
+
+def _streamed(connection: Connection, query: Select[Any]) -> Iterator[Any]:
+    """Not all rows at once."""
+    yield from connection.execute(query.execution_options(yield_per=ROWS_AT_ONCE))
 
 
 def _names(connection: Connection) -> Names:
