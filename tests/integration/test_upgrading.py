@@ -169,6 +169,17 @@ async def test_a_server_without_the_backbone_says_which_it_lacks(serving, settin
             await labels(client)
 
 
+async def test_a_server_without_the_old_backbone_does_not_roll_back(serving, settings):
+    async with serving(settings) as server, connected(server) as client:
+        await teach(client)
+        await upgraded(client)
+    fewer = settings.model_copy(update={"backbone": "tiny@2"})
+    async with serving(fewer) as server, connected(server) as client:
+        with pytest.raises(FailedPreconditionError, match=r"backbone tiny@1 .* runs tiny@2 \("):
+            await client.roll_back_upgrade("set")
+        assert await labels(client) == LABELS
+
+
 async def test_metrics_tell_how_many_are_under_way(server, client):
     await teach(client)
     await upgraded(client)

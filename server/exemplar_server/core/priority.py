@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 
 # The process's other threads get ten times the share of a core (1024 to 110, where they have 0).
-# Not 19, which is 70 times: this thread may hold Python's lock, and others wait until it runs again.
+# Not 19, which is 70 times: this thread may hold Python's lock, and others wait until it runs on.
 NICENESS = 10
 LOWEST = 19
 

@@ -6,7 +6,7 @@ is finished, so that it can be rolled back.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from exemplar_server.core.exemplars import Page
@@ -123,7 +123,13 @@ class Upgrades:
 
         Raises:
             UpgradeRefusedError: it has not switched, or exemplars since then have no image.
+            FingerprintMismatchError: the old backbone does not run here.
         """
+        upgrade = await self._store.upgrade(tenant, name)
+        old = upgrade.source
+        self._support_sets.embedder_of(
+            replace(upgrade.support_set, backbone=old.backbone, fingerprint=old.fingerprint)
+        )
         rolled_back, change = await self._store.roll_back_upgrade(tenant, name)
         await self._cache.catch_up(tenant, name, change.revision)
         self._worker.wake()
