@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 DEBIAN = Path("/usr/lib/postgresql")
+OWNER = "postgres"
 PATIENCE_SECONDS = 60
 # What was committed need not outlive the machine here; tests of durability say otherwise.
 FORGETFUL = {"fsync": "off", "full_page_writes": "off", "deadlock_timeout": "50ms"}
@@ -74,10 +75,9 @@ class PostgresServer:
         flags = [f"--{name}={value}" for name, value in options.items()]
         with (self.folder / "log").open("ab") as log:
             self.process = subprocess.Popen(
-                [str(program("postgres")), "-D", str(self.folder / "data"), *flags],
+                [*_as_owner(), str(program("postgres")), "-D", str(self.folder / "data"), *flags],
                 stdout=log,
                 stderr=log,
-                **_owner(),
             )
         watchdog.begun(watchdog.PROCESS, self.process.pid)
         self._wait()
@@ -130,17 +130,15 @@ class PostgresServer:
 def postgres_server(**settings: str) -> Iterator[PostgresServer]:
     """A running server that forgets at a power cut, unless settings say otherwise."""
     folder = Path(tempfile.mkdtemp(prefix="exemplar-postgres-"))
-    owner = _owner()
     watchdog.begun(watchdog.FOLDER, folder)
     try:
-        if owner:
-            shutil.chown(folder, owner["user"])
+        if _as_owner():
+            shutil.chown(folder, OWNER)
         subprocess.run(
-            [str(program("initdb")), "-D", folder / "data", *INITDB, *LOCALE],
+            [*_as_owner(), str(program("initdb")), "-D", folder / "data", *INITDB, *LOCALE],
             check=True,
             capture_output=True,
             cwd=folder,
-            **owner,
         )
         server = PostgresServer(folder, _free_port(), FORGETFUL | settings)
         try:
@@ -153,11 +151,15 @@ def postgres_server(**settings: str) -> Iterator[PostgresServer]:
         watchdog.ended(watchdog.FOLDER, folder)
 
 
-def _owner() -> dict[str, Any]:
-    """PostgreSQL refuses to run as root: its package made an account for it."""
+def _as_owner() -> list[str]:
+    """PostgreSQL refuses to run as root: its package made an account for it.
+
+    Popen's own `user` forks, where else it does not; gRPC's threads in this process may abort then
+    ("Check failed: next_worker->state == KICKED").
+    """
     if os.getuid() != 0:
-        return {}
-    return {"user": "postgres", "group": "postgres", "extra_groups": []}
+        return []
+    return ["setpriv", f"--reuid={OWNER}", f"--regid={OWNER}", "--clear-groups", "--"]
 
 
 def _free_port() -> int:
