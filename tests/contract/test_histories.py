@@ -1,11 +1,10 @@
-"""Any history of calls comes to what a dictionary says, through both stores and two servers.
+"""Any history of calls comes to what a dictionary says, over the fake store and two servers.
 
-One server forgets its snapshots whenever it can, and both start anew now and then.
+One server forgets its snapshots whenever it can, and both start anew now and then. The same over
+real stores is in test_stateful.py.
 """
 
 import asyncio
-from functools import cached_property
-from tempfile import TemporaryDirectory
 
 import numpy as np
 import pytest
@@ -16,10 +15,8 @@ from hypothesis.stateful import (
     invariant,
     precondition,
     rule,
-    run_state_machine_as_test,
 )
 
-from exemplar_server.backends.sql_store import SqlStore
 from exemplar_server.core.vectors import Vector
 from exemplar_server.errors import AlreadyExistsError, EmptySupportSetError, NotFoundError
 from fakes import BAD_IMAGE, DIM, FINGERPRINT, FakeStore, retried, unit_rows
@@ -158,64 +155,7 @@ class Histories(RuleBasedStateMachine):
         self.runner.close()
 
 
-class SqliteHistories(Histories):
-    """The same on disk; starting anew opens the file again."""
-
-    def open_store(self):
-        return SqlStore(self.url)
-
-    @cached_property
-    def folder(self):
-        return TemporaryDirectory()
-
-    @property
-    def url(self):
-        return f"sqlite:///{self.folder.name}/store.db"
-
-    @rule()
-    def restart(self):
-        self.store.close()
-        self.store = SqlStore(self.url)
-        self.start_servers()
-
-    def teardown(self):
-        super().teardown()
-        self.store.close()
-        self.folder.cleanup()
-
-
 TestAnyHistoryOverTheFakeStore = Histories.TestCase
 TestAnyHistoryOverTheFakeStore.settings = settings(
     deadline=None, max_examples=120, stateful_step_count=30
 )
-TestAnyHistoryOnDisk = SqliteHistories.TestCase
-TestAnyHistoryOnDisk.settings = settings(deadline=None, max_examples=25, stateful_step_count=30)
-
-
-def test_any_history_in_postgresql(postgres):
-    class PostgresHistories(Histories):
-        """Each server has a store of its own, over one database, as replicas have."""
-
-        def open_store(self):
-            postgres.empty("used_by_all")
-            return SqlStore(postgres.url("used_by_all"))
-
-        def start_servers(self):
-            self.other = SqlStore(postgres.url("used_by_all"))
-            self.servers = [Service(store=self.store), Service(store=self.other, index_bytes=9000)]
-
-        @rule()
-        def restart(self):
-            self.store.close()
-            self.other.close()
-            self.store = SqlStore(postgres.url("used_by_all"))
-            self.start_servers()
-
-        def teardown(self):
-            super().teardown()
-            self.store.close()
-            self.other.close()
-
-    run_state_machine_as_test(
-        PostgresHistories, settings=settings(deadline=None, max_examples=10, stateful_step_count=30)
-    )
