@@ -51,12 +51,15 @@ async def test_a_replica_that_stands_still_holds_up_no_other_and_loses_nothing(c
     impatient = "options=-c%20idle_in_transaction_session_timeout%3D200ms"
     stalled = Calls(SqlStore(f"{postgres_url}?{impatient}"))
     entered, goes_on = threading.Event(), threading.Event()
-    # It has its locks, and stands still before the commit.
-    event.listen(
-        stalled.store._database.write_engine,  # noqa: SLF001 - no port makes a server stand still
-        "commit",
-        lambda _: (entered.set(), goes_on.wait(30)),
-    )
+
+    def stand_still(connection):
+        """With its locks, before the commit."""
+        if connection.exec_driver_sql("SELECT 1 FROM exemplar WHERE exemplar_id = 'late'").scalar():
+            entered.set()
+            goes_on.wait(30)
+
+    engine = stalled.store._database.write_engine  # noqa: SLF001 - no port makes a server stand still
+    event.listen(engine, "commit", stand_still)
     late = asyncio.ensure_future(stalled.add(target, "late", key=retried()))
     await asyncio.to_thread(entered.wait, 30)
     assert (await calls.add(target, "a")).revision == 2
