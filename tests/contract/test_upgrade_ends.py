@@ -1,5 +1,6 @@
 """How upgrades end, on each dialect: rolled back, finished, cancelled; spaces never mix."""
 
+import numpy as np
 import pytest
 
 from exemplar_server.core.embedder import Backbone
@@ -8,6 +9,7 @@ from exemplar_server.core.upgrades import (
     ROLLING_BACK,
     SWITCHED,
 )
+from exemplar_server.core.vectors import Vector
 from exemplar_server.errors import (
     FingerprintMismatchError,
     NotFoundError,
@@ -42,6 +44,31 @@ async def test_what_came_after_the_switch_is_embedded_before_a_rollback(taught):
     await taught.work()
     assert (await taught.get()).state == ROLLED_BACK
     assert (await neighbors(taught, image_of(2)))[0] == ("c0", 1.0)
+
+
+async def test_a_rollback_keeps_the_figures(taught):
+    taught.new.wrong = {PICTURES["a0"][1]: PICTURES["b0"][1]}
+    before = await taught.upgrade(is_forced=True)
+    await taught.add(labelled("c", image_of(2), "c0"))
+    await taught.upgrades.roll_back(TENANT, "set")
+    await taught.work()
+    after = await taught.get()
+    assert (after.state, after.gate) == (ROLLED_BACK, before.gate)
+
+
+async def test_a_rollback_that_meets_an_exemplar_without_an_image_stays_switched(taught):
+    await taught.upgrade()
+    await taught.add(labelled("c", image_of(2), "c0"))
+    await taught.upgrades.roll_back(TENANT, "set")
+    values = np.eye(NEW_DIM, dtype="<f4")[0].tobytes()
+    await taught.add(labelled("c", Vector(values, NEW_DIM, NEW.fingerprint), "bare"))
+    await taught.work()
+    stopped = await taught.get()
+    assert (stopped.state, stopped.message[:12]) == (SWITCHED, "1 exemplars ")
+    await taught.remove("bare")
+    await taught.upgrades.roll_back(TENANT, "set")
+    await taught.work()
+    assert ((await taught.get()).state, (await taught.get()).message) == (ROLLED_BACK, "")
 
 
 async def test_rolling_back_again_changes_nothing(taught):

@@ -85,6 +85,14 @@ async def test_what_fails_outside_of_the_images_is_waited_for(service, error):
     assert (await service.get()).state == SWITCHED
 
 
+async def test_a_fault_of_ours_ends_neither_the_worker_nor_the_upgrade(service):
+    service.upgrade_store.pending = Failing(service.upgrade_store.pending, RuntimeError("a bug"))
+    await service.start()
+    assert not await service.worker.work()
+    await service.work()
+    assert (await service.get()).state == SWITCHED
+
+
 async def test_where_the_store_cannot_be_read_it_waits(service):
     jobs = service.upgrade_store.upgrade_jobs
     service.upgrade_store.upgrade_jobs = Failing(jobs, StoreUnavailableError("gone"))

@@ -165,7 +165,7 @@ def _embeddings(
 
 
 def switch(
-    connection: Connection, job: UpgradeJob, state: str, gate: Gate, revision: int | None
+    connection: Connection, job: UpgradeJob, state: str, gate: Gate | None, revision: int | None
 ) -> Done:
     target = _held(connection, job, revision)
     _check_complete(connection, target, job.goal.fingerprint)

@@ -86,7 +86,7 @@ class SqlUpgrades:
     async def sample(self, job: UpgradeJob, most: int) -> Sample:
         return await self._read(lambda c: reembedding.sample(c, job, most))
 
-    async def switch(self, job: UpgradeJob, gate: Gate, revision: int | None) -> Change:
+    async def switch(self, job: UpgradeJob, gate: Gate | None, revision: int | None) -> Change:
         state = ROLLED_BACK if job.state == ROLLING_BACK else SWITCHED
         return await self._change(lambda c: reembedding.switch(c, job, state, gate, revision))
 

@@ -227,7 +227,7 @@ def _drop(connection: Connection, of_set: SupportSet) -> None:
 def _set_state(connection: Connection, of_set: SupportSet, state: str) -> None:
     u = schema.upgrade.c
     this = schema.upgrade.update().where(u.incarnation == of_set.incarnation)
-    connection.execute(this.values(state=state))
+    connection.execute(this.values(state=state, message=""))
 
 
 def _columns(prefix: str, space: Space) -> dict[str, Any]:

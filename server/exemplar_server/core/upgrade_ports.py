@@ -125,8 +125,10 @@ class UpgradeStore(Protocol):
         """
         ...
 
-    async def switch(self, job: UpgradeJob, gate: Gate, revision: int | None) -> Change:
+    async def switch(self, job: UpgradeJob, gate: Gate | None, revision: int | None) -> Change:
         """Makes the new embeddings the support set's own, all at once, at its next revision.
+
+        Without a gate, the figures that are known stay.
 
         Raises:
             RevisionMismatchError: the support set is not at `revision` (None: whichever), or not

@@ -17,7 +17,7 @@ import numpy as np
 
 from exemplar_server.core.upgrade_gate import is_worse, measure
 from exemplar_server.core.upgrade_ports import Reembedded
-from exemplar_server.core.upgrades import REFUSED, ROLLING_BACK, STOPPED, Gate
+from exemplar_server.core.upgrades import REFUSED, ROLLING_BACK, STOPPED, SWITCHED
 from exemplar_server.errors import (
     ExemplarError,
     InternalError,
@@ -32,7 +32,8 @@ if TYPE_CHECKING:
 
     from exemplar_server.core.embedder import Embedder
     from exemplar_server.core.snapshot_cache import SnapshotCache
-    from exemplar_server.core.upgrade_ports import Pending, Sample, UpgradeJob, UpgradeStore
+    from exemplar_server.core.upgrade_ports import Pending, UpgradeJob, UpgradeStore
+    from exemplar_server.core.upgrades import Gate
 
 log = logging.getLogger(__name__)
 
@@ -112,6 +113,9 @@ class UpgradeWorker:
         except ExemplarError as error:  # of the store or the model: later again
             log.warning("upgrade_waits", exc_info=error)
             return False
+        except Exception as error:  # a fault of ours: the others go on, and it is tried again
+            log.error("upgrade_failed", exc_info=error)
+            return False
         return True
 
     async def _advance(self, job: UpgradeJob) -> None:
@@ -132,8 +136,7 @@ class UpgradeWorker:
         for one in pending:
             result = await self._embedded(job, one)
             if isinstance(result, InvalidInputError | InternalError):
-                message = f"exemplar {one.exemplar_id!r} cannot be embedded: {result}"
-                await self._store.settle_upgrade(job, STOPPED, None, message)
+                await self._stop(job, f"exemplar {one.exemplar_id!r} cannot be embedded: {result}")
                 return
             if isinstance(result, ExemplarError):
                 raise result
@@ -158,20 +161,29 @@ class UpgradeWorker:
     async def _conclude(self, job: UpgradeJob) -> None:
         """All images are embedded: measures, then switches or refuses."""
         if needed := (await self._store.progress(job)).needs_images:
-            message = f"{needed} exemplars have no kept image: remove them, or add them again"
-            await self._store.settle_upgrade(job, STOPPED, None, message)
-            return
+            await self._stop(job, f"{needed} exemplars have no kept image: remove or add them anew")
+        elif job.state == ROLLING_BACK:
+            await self._switch(job, None, None)
+        else:
+            await self._judge(job)
+
+    async def _judge(self, job: UpgradeJob) -> None:
         sample = await self._store.sample(job, MOST_MEASURED)
         gate = await asyncio.to_thread(measure, sample)
-        if job.state == ROLLING_BACK or job.is_forced or not is_worse(gate):
-            await self._switch(job, gate, sample)
-        else:
+        if is_worse(gate) and not job.is_forced:
             await self._store.settle_upgrade(job, REFUSED, gate, _refusal(gate))
+        else:
+            is_patient = self._tries[job.incarnation] < EXACT_TRIES
+            await self._switch(job, gate, sample.revision if is_patient else None)
 
-    async def _switch(self, job: UpgradeJob, gate: Gate, sample: Sample) -> None:
-        is_patient = self._tries[job.incarnation] < EXACT_TRIES
-        change = await self._store.switch(job, gate, sample.revision if is_patient else None)
+    async def _switch(self, job: UpgradeJob, gate: Gate | None, revision: int | None) -> None:
+        change = await self._store.switch(job, gate, revision)
         await self._cache.catch_up(job.tenant, job.name, change.revision)
+
+    async def _stop(self, job: UpgradeJob, message: str) -> None:
+        """What cannot be rolled back stays switched."""
+        state = SWITCHED if job.state == ROLLING_BACK else STOPPED
+        await self._store.settle_upgrade(job, state, None, message)
 
     def _forget(self, alive: set[str]) -> None:
         for known in (self._after, self._tries):
