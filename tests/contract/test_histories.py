@@ -1,10 +1,12 @@
 """Any history of calls comes to what a dictionary says, over the fake store and two servers.
 
 One server forgets its snapshots whenever it can, and both start anew now and then. The same over
-real stores is in test_stateful.py.
+real stores is in test_stateful.py; test_lifecycle_histories.py adds to what is here.
 """
 
 import asyncio
+from functools import cached_property
+from tempfile import TemporaryDirectory
 
 import numpy as np
 import pytest
@@ -17,6 +19,7 @@ from hypothesis.stateful import (
     rule,
 )
 
+from exemplar_server.backends.sql_store import SqlStore
 from exemplar_server.core.vectors import Vector
 from exemplar_server.errors import AlreadyExistsError, EmptySupportSetError, NotFoundError
 from fakes import BAD_IMAGE, DIM, FINGERPRINT, FakeStore, retried, unit_rows
@@ -153,6 +156,32 @@ class Histories(RuleBasedStateMachine):
 
     def teardown(self):
         self.runner.close()
+
+
+class SqliteHistories(Histories):
+    """The same on disk; starting anew opens the file again."""
+
+    def open_store(self):
+        return SqlStore(self.url)
+
+    @cached_property
+    def folder(self):
+        return TemporaryDirectory()
+
+    @property
+    def url(self):
+        return f"sqlite:///{self.folder.name}/store.db"
+
+    @rule()
+    def restart(self):
+        self.store.close()
+        self.store = SqlStore(self.url)
+        self.start_servers()
+
+    def teardown(self):
+        super().teardown()
+        self.store.close()
+        self.folder.cleanup()
 
 
 TestAnyHistoryOverTheFakeStore = Histories.TestCase
