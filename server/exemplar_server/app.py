@@ -148,6 +148,7 @@ async def _build(settings: Settings, stack: AsyncExitStack) -> Service:
         settings.revision_wait_seconds,
     )
     stored = SqlTransfers(store, settings.quotas())
+    await stored.sweep_at_start()
     transfers = Transfers(store, stored, support_sets, settings.transfer_bytes)
     upgrades = work_off_upgrades(
         store,

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+import sqlite3
 import subprocess
 import sys
 import threading
 import time
+from contextlib import closing
 from pathlib import Path
 
 import numpy as np
@@ -131,7 +133,13 @@ def large_file(path, fingerprint, dim):
         writer.finish()
 
 
-def test_an_import_that_is_killed_leaves_nothing_or_everything(start, command, tmp_path):
+def sets_in(store):
+    """Also those that nobody sees."""
+    with closing(sqlite3.connect(f"file:{store}?mode=ro", uri=True)) as reading:
+        return reading.execute("SELECT count(*) FROM support_set").fetchone()[0]
+
+
+def test_an_import_that_is_killed_leaves_nothing_or_everything(start, command, store, tmp_path):
     server, client = start()
     path = tmp_path / "large.tar"
     backbone = client.list_backbones()[0]
@@ -151,6 +159,7 @@ def test_an_import_that_is_killed_leaves_nothing_or_everything(start, command, t
         server, client = start()
         counts = {s.name: s.exemplar_count for s in client.list_support_sets()}
         assert set(counts.values()) == {COUNT}
+        assert sets_in(store) == len(counts)
 
 
 def import_quietly(client, path, name):

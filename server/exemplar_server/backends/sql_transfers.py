@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+import asyncio
+from contextlib import suppress
+from datetime import timedelta
 from functools import partial
 from typing import TYPE_CHECKING
 
-from sqlalchemy import Connection, func, select, update
+from sqlalchemy import Connection, func, select
 
-from exemplar_server.backends import sql_changes, sql_queries
+from exemplar_server.backends import sql_queries, sql_staging
 from exemplar_server.backends import sql_schema as schema
-from exemplar_server.core.exemplars import Listing, RequestKey
+from exemplar_server.core.exemplars import Listing
+from exemplar_server.errors import ExemplarError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from exemplar_server.backends.sql_store import SqlStore
-    from exemplar_server.core.exemplars import Exemplar, SupportSet
+    from exemplar_server.core.exemplars import Exemplar, NewExemplar, RequestKey, SupportSet
     from exemplar_server.core.limits import Quotas
     from exemplar_server.core.transfers import Pages, Sink
 
@@ -25,8 +29,9 @@ IMAGE_BYTES = 8 * 2**20
 # How often a support set is read page by page: a long read keeps SQLite from folding its
 # write-ahead log into the file. Where it was changed each time, one long read it is.
 PAGED_TRIES = 3
+# No import takes so long.
+ABANDONED_AFTER = timedelta(days=1)
 CHANGED = "*"  # no exemplar has such an id
-NO_KEY = RequestKey("", "", b"")
 
 
 class SqlTransfers:
@@ -35,6 +40,7 @@ class SqlTransfers:
     def __init__(self, store: SqlStore, quotas: Quotas) -> None:
         self._read = store._read  # noqa: SLF001 - the other half of the store
         self._write = store._write  # noqa: SLF001 - as above
+        self._is_alone = store._database.write_engine.dialect.name == "sqlite"  # noqa: SLF001 - as above
         self._quotas = quotas
 
     async def walk(self, tenant: str, name: str, sink: Sink) -> SupportSet:
@@ -46,9 +52,40 @@ class SqlTransfers:
     async def take_in(
         self, tenant: str, name: str, like: SupportSet, pages: Pages, key: RequestKey
     ) -> SupportSet:
-        return await self._write(
-            lambda c: _take_in(c, tenant, name, like, pages, quotas=self._quotas, key=key)
-        )
+        await self.sweep(ABANDONED_AFTER)
+        staged = await self._write(lambda c: sql_staging.begin(c, like))
+        try:
+            rows = pages()
+            while (page := await asyncio.to_thread(next, rows, None)) is not None:
+                await self._write(partial(_add, tenant, staged, page, self._quotas))
+            return await self._write(
+                lambda c: sql_staging.publish(
+                    c,
+                    tenant,
+                    name,
+                    staged,
+                    keep_images=like.keep_images,
+                    quotas=self._quotas,
+                    key=key,
+                )
+            )
+        except BaseException:  # also where the caller left
+            await asyncio.shield(self._discard(staged))
+            raise
+
+    async def sweep_at_start(self) -> None:
+        """A server that has the store for itself finds nobody else's imports in it."""
+        await self.sweep(timedelta() if self._is_alone else ABANDONED_AFTER)
+
+    async def sweep(self, age: timedelta) -> None:
+        """Deletes what imports of so long ago left behind when their servers were killed."""
+        for staged in await self._read(lambda c: sql_staging.abandoned(c, age)):
+            await self._discard(staged)
+
+    async def _discard(self, staged: SupportSet) -> None:
+        """What cannot be deleted now is swept later; what was published is nobody's no more."""
+        with suppress(ExemplarError):
+            await self._write(lambda c: sql_staging.discard(c, staged))
 
     async def _paged(self, tenant: str, name: str, sink: Sink) -> SupportSet | None:
         """None where the support set was changed between two pages."""
@@ -71,6 +108,16 @@ def _hand_page_of_same(
     return _hand_page(connection, target, after, sink)
 
 
+def _add(
+    tenant: str,
+    staged: SupportSet,
+    page: Sequence[NewExemplar],
+    quotas: Quotas,
+    connection: Connection,
+) -> None:
+    sql_staging.add(connection, tenant, staged, page, quotas)
+
+
 def _walk(connection: Connection, tenant: str, name: str, sink: Sink) -> SupportSet:
     """All of it in the caller's transaction."""
     target = sql_queries.support_set(connection, tenant, name)
@@ -89,39 +136,6 @@ def _hand_page(connection: Connection, target: SupportSet, after: str, sink: Sin
         ids = [exemplar.exemplar_id for exemplar in some if exemplar.has_image]
         sink.take(some, sql_queries.images(connection, target.incarnation, ids))
     return page[-1].exemplar_id if page else None
-
-
-def _take_in(
-    connection: Connection,
-    tenant: str,
-    name: str,
-    like: SupportSet,
-    pages: Pages,
-    *,
-    quotas: Quotas,
-    key: RequestKey,
-) -> SupportSet:
-    """Makes a support set with everything in it, in the caller's one transaction."""
-    space = sql_changes.Space(like.backbone, like.fingerprint, like.dim)
-    # Whether images are kept is set at the end: those that are in the file were.
-    made = sql_changes.create(connection, tenant, name, space, keep_images=True, key=key)
-    target = sql_queries.support_set(connection, tenant, name)
-    if not made.incarnation:  # a retry
-        return target
-    for page in pages():
-        sql_changes.add(
-            connection,
-            tenant,
-            target,
-            page,
-            all_or_nothing=True,
-            expected_revision=None,
-            quotas=quotas,
-            key=NO_KEY,
-        )
-    this = update(schema.support_set).where(schema.support_set.c.incarnation == made.incarnation)
-    connection.execute(this.values(keep_images=like.keep_images))
-    return sql_queries.support_set(connection, tenant, name)
 
 
 def _image_sizes(
