@@ -1,9 +1,7 @@
 """Support sets that leave a server as a file and come into one again, over gRPC and by the SDK."""
 
 import asyncio
-import hashlib
 
-import grpc
 import pytest
 
 import tiny_backbone
@@ -17,7 +15,6 @@ from exemplar import (
     ResourceExhaustedError,
 )
 from exemplar.cli import main
-from exemplar.v1 import transfer_pb2, transfer_pb2_grpc
 from pictures import png
 
 IMAGES = [png(n) for n in range(40)]
@@ -252,58 +249,6 @@ async def test_what_add_exemplars_refuses_an_import_refuses(serving, settings, o
     async with serving(strict) as elsewhere, AsyncClient(elsewhere.address) as client:
         with pytest.raises(InvalidArgumentError, match=r"exemplars\[0\]\.label: expected 1\.\.8"):
             await client.import_support_set(path, "set")
-
-
-# Over gRPC, as other clients may speak
-
-
-def options(data=b"", **changed):
-    facts = {"name": "new", "size_bytes": len(data), "sha256": hashlib.sha256(data).hexdigest()}
-    return transfer_pb2.ImportSupportSetRequest(
-        options=transfer_pb2.ImportOptions(**(facts | changed))
-    )
-
-
-def chunk(data):
-    return transfer_pb2.ImportSupportSetRequest(chunk=data)
-
-
-NOTHING = transfer_pb2.ImportSupportSetRequest()
-
-
-@pytest.mark.parametrize(
-    ("requests", "message"),
-    [
-        ([], "options: expected in the first request, got none"),
-        ([chunk(b"x")], "options: expected in the first request, got chunk"),
-        ([options(name="a/b")], "name: expected"),
-        ([options(sha256="x")], "sha256: expected 64"),
-        ([options(b"abc"), options(b"abc")], "chunk: expected in every request but the first"),
-        ([options(b"abc"), NOTHING], "chunk: expected in every request but the first"),
-        ([options(b"abc"), chunk(b"ab")], "chunk: expected 3 bytes"),
-        ([options(b"abc"), chunk(b"abcd"), chunk(b"e")], "chunk: expected 3 bytes"),
-        ([options(b"abc"), chunk(b"abd")], "chunk: expected 3 bytes"),
-        ([options(b"abc"), chunk(b"a"), chunk(b"bc")], "file: corrupt or incomplete"),
-        ([options(backbone="no", reembed=True, size_bytes=0)], "file: corrupt or incomplete"),
-    ],
-)
-async def test_a_wrong_stream_is_refused(server, requests, message):
-    stub = transfer_pb2_grpc.TransferServiceStub(server.channel)
-    with pytest.raises(grpc.aio.AioRpcError) as refused:
-        await stub.ImportSupportSet(iter(requests))
-    assert refused.value.code() is grpc.StatusCode.INVALID_ARGUMENT
-    assert message in refused.value.details()
-
-
-async def test_a_tenant_has_one_transfer_at_a_time(server):
-    stub = transfer_pb2_grpc.TransferServiceStub(server.channel)
-    first = stub.ImportSupportSet()
-    await first.write(options(b"abc"))
-    other = stub.ImportSupportSet(iter([options(b"abc"), chunk(b"abc")]))
-    with pytest.raises(grpc.aio.AioRpcError) as refused:
-        await other
-    assert refused.value.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
-    first.cancel()
 
 
 # The command line

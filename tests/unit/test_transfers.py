@@ -152,22 +152,27 @@ async def test_who_sends_nothing_for_long_gives_up_the_turn(make, monkeypatch):
         await taken(transfers, b"abc")
 
 
-async def test_there_are_a_few_transfers_at_a_time(make):
-    service, transfers = make()
-    await service.create()
-    running = []
-    for number in range(AT_ONCE):
-        waiting = asyncio.Event()
+async def held(transfers, tenant):
+    """An import that has its turn and goes no further."""
+    has_begun = asyncio.Event()
 
-        async def held(waiting=waiting):
-            waiting.set()
-            await asyncio.Event().wait()
-            yield b""
+    async def silent():
+        has_begun.set()
+        await asyncio.Event().wait()
+        yield b""
 
-        call = type(CALL)(f"tenant-{number}", CALL.deadline)
-        task = asyncio.create_task(transfers.take_in(call, options(b"abc"), held(), None, 1))
-        await waiting.wait()
-        running.append(task)
+    call = type(CALL)(tenant, CALL.deadline)
+    task = asyncio.create_task(transfers.take_in(call, options(b"abc"), silent(), None, 1))
+    await has_begun.wait()
+    return task
+
+
+@pytest.mark.parametrize(
+    "tenants", [[TENANT], [f"tenant-{number}" for number in range(AT_ONCE)]], ids=["own", "others"]
+)
+async def test_a_tenant_has_one_transfer_at_a_time_and_all_have_a_few(make, tenants):
+    _, transfers = make()
+    running = [await held(transfers, tenant) for tenant in tenants]
     with pytest.raises(OverloadedError, match="transfers: expected one a tenant and 4 in all"):
         await taken(transfers, b"abc")
     for task in running:
