@@ -112,6 +112,14 @@ async def test_a_replica_hears_what_another_one_changed(replicas):
             assert await following() == Hint(target.incarnation, revision)
 
 
+async def test_the_end_of_a_tenant_is_told_above_what_replicas_may_have(replicas):
+    one, other = replicas
+    target = await one.create()
+    async with hearing(other.store) as following:
+        await one.delete_tenant()
+        assert await following() == Hint(target.incarnation, target.revision + 1)
+
+
 async def test_what_a_replica_hears_it_can_read(replicas):
     one, other = replicas
     target = await one.create()

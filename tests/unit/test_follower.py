@@ -115,6 +115,17 @@ async def test_a_hint_is_enough(store, cache):
         change = await added(store)
         store.hinted.put_nowait(Hint(target.incarnation, change.revision))
         await until(lambda: revision(cache) == change.revision)
+        assert store.polls == 1  # what it says is enough
+
+
+async def test_a_hint_of_the_end_is_enough(store, cache):
+    target = await created(store)
+    await cache.get("t", "set", 0)
+    async with following(store, cache, 3600):
+        await until(lambda: store.polls == 1)
+        ended = await store.delete("t", "set", expected_revision=None, key=once())
+        store.hinted.put_nowait(Hint(target.incarnation, ended.revision))
+        await until(lambda: revision(cache) is None)
 
 
 async def test_lost_hints_are_made_up_for_by_asking_for_all(store, cache):

@@ -118,7 +118,7 @@ def _ended(connection: Connection, owner: str) -> dict[str, Hint]:
     if rows:
         purged = [{"incarnation": row.incarnation, "deletion": owner} for row in rows]
         connection.execute(insert(schema.purge), purged)
-    return {row.name: Hint(row.incarnation, row.revision) for row in rows}
+    return {row.name: Hint(row.incarnation, row.revision + 1) for row in rows}
 
 
 def _raise_floor(connection: Connection, revision: int) -> None:

@@ -66,14 +66,9 @@ class Follower:
             async for hint in hints:
                 if hint is None:
                     self._wanted.set()
-                elif hint.incarnation in self._cache.incarnations():
-                    await self._check_hinted(hint.incarnation)
-
-    async def _check_hinted(self, incarnation: str) -> None:
-        try:
-            await self._check([incarnation])
-        except ExemplarError:
-            self._wanted.set()
+                else:
+                    # Not asked for again: a server hears of its own changes, too.
+                    await self._cache.follow(hint.incarnation, hint.revision)
 
     async def _check_epoch(self) -> None:
         """After a restore, equal revisions may mean something else."""
