@@ -237,16 +237,17 @@ class SnapshotCache:
         async with self._loads:
             support_set = await self._store.get(*key)
             self._check_intact(key, support_set)
-            with self.reserved(snapshots.expected_bytes(support_set)):
-                return await self._refresh(key, snapshots.empty(support_set), since=0)
+            return await self._read_whole(key, support_set)
+
+    async def _read_whole(self, key: Key, support_set: SupportSet) -> Snapshot:
+        with self.reserved(snapshots.expected_bytes(support_set)):
+            return await self._refresh(key, snapshots.empty(support_set), since=0)
 
     async def _refresh(self, key: Key, old: Snapshot, since: int | None = None) -> Snapshot:
         known = old.support_set
         since = known.revision if since is None else since
         try:
             delta = await self._store.delta(*key, known.incarnation, since)
-            if delta.support_set.fingerprint != known.fingerprint:
-                delta = await self._store.delta(*key, "", 0)  # embeddings are not to be mixed
         except NotFoundError:
             self.publish(key, None)
             raise
@@ -254,8 +255,11 @@ class SnapshotCache:
             self.publish(key, None)
             self._corrupt[key] = (await self._store.get(*key), str(error))
             raise
-        if delta.support_set.space != known.space:
+        if delta.support_set.incarnation != known.incarnation:
             old = snapshots.empty(delta.support_set)
+        elif delta.support_set.space != known.space:  # another backbone's: not to be mixed
+            self.publish(key, None)
+            return await self._read_whole(key, delta.support_set)
         snapshot = await asyncio.to_thread(snapshots.advance, old, delta, self._build)
         self.publish(key, snapshot)
         return snapshot
