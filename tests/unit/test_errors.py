@@ -114,6 +114,9 @@ def test_a_store_that_refuses_is_not_tried_again_at_once(kind):
     assert len(details(made(kind)).details) == 1  # no RetryInfo
 
 
-@pytest.mark.parametrize("kind", [errors.NotFoundError, errors.NotServingError, InternalError])
+UNTOLD = [errors.NotFoundError, errors.NotServingError, errors.StoreUnreachableError, InternalError]
+
+
+@pytest.mark.parametrize("kind", UNTOLD)
 def test_other_errors_leave_retries_to_the_client(kind):
     assert trailer(made(kind), "grpc-retry-pushback-ms") is None
