@@ -18,7 +18,7 @@ from replica_faults import CLOCK, KINDS, Pace
 from replica_run import Plan, run
 from replicas import faketime
 
-PACE = Pace(between=(0.3, 0.9), pause=(0.5, 1.0), deaf=(1.5, 2.0))
+PACE = Pace(between=(0.2, 0.6), pause=(0.5, 1.0), deaf=(1.5, 2.0))
 PLAN = Plan(seconds=60, seed=7, pace=PACE, rounds=1)
 BROKEN_SERVER = (sys.executable, Path(__file__).parents[1] / "broken_server.py")
 BROKEN = Plan(seconds=0, seed=8, calm_seconds=6, clients=2, rounds=0, unders=((), BROKEN_SERVER))
