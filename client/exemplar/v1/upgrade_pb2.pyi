@@ -270,7 +270,9 @@ class ListUpgradesRequest(_message.Message):
     PAGE_SIZE_FIELD_NUMBER: _builtins.int
     PAGE_TOKEN_FIELD_NUMBER: _builtins.int
     backbone: _builtins.str
-    """Default (empty): upgrades only. Otherwise every support set that is not of this backbone, and what it needs."""
+    """Default (empty): upgrades only. Otherwise upgrades to this backbone, and every support set that is not of it, with
+    what it needs.
+    """
     page_size: _builtins.int
     """1 to 1000. Default (0): 100."""
     page_token: _builtins.str
