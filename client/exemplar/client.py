@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Iterator
 from functools import partial
-from types import TracebackType
 from typing import Self
 
 from exemplar import adding_plan, evaluation, inference_plans, support_set_plans
@@ -73,12 +72,7 @@ class Client(TransferMethods, MapMethods, LifecycleMethods, UpgradeMethods):
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        error_type: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_error: object) -> None:
         self.close()
 
     def wait_until_ready(self, timeout_seconds: float = 60.0) -> ServerInfo:
