@@ -17,11 +17,15 @@ from exemplar_server.backends.sql_rows import bury, deleted, next_revision, of
 from exemplar_server.backends.sql_tenants import Growth
 
 if TYPE_CHECKING:
+    from collections.abc import Collection, Iterator
+
     from sqlalchemy import Select
 
-    from exemplar_server.backends.sql_rows import Ids
     from exemplar_server.core.exemplars import SupportSet
 
+# Subqueries of ids would do it in one statement, and PostgreSQL, which knows too little of rows
+# that just came, plans them as loops in loops: minutes for 2,000 exemplars (measured).
+IDS_AT_ONCE = 1000
 # Live contents and where they are kept when they are live no more.
 CONTENTS = (
     (schema.embedding, schema.past_embedding, "values"),
@@ -29,50 +33,63 @@ CONTENTS = (
 )
 
 
-def end(connection: Connection, target: SupportSet, exemplar_ids: Ids) -> Growth:
+def end(connection: Connection, target: SupportSet, exemplar_ids: Collection[str]) -> Growth:
     """Takes exemplars out at the next revision; returns by how much the support set grows: less."""
-    relabel(connection, target, exemplar_ids)
-    e = schema.exemplar.c
-    these = select(e.exemplar_id).where(of(schema.exemplar, target, exemplar_ids)).correlate(None)
-    kept = _moved_contents(connection, target, these.where(has_past()))
-    unseen, sizes = these.where(~has_past()), 0
-    for table, _, column in CONTENTS:
-        sizes += _deleted_bytes(connection, table, column, of(table, target, unseen))
-    count = connection.execute(deleted(schema.exemplar, target, exemplar_ids)).rowcount
-    return Growth(-count, -sizes, kept)
+    growth = Growth(0, 0)
+    for some in _some(exemplar_ids):
+        _end_rows(connection, target, some)
+        kept = _with_past(connection, target, some)
+        gone = set(some) - kept
+        sizes = 0
+        for table, _, column in CONTENTS:
+            sizes += _deleted_bytes(connection, table, column, of(table, target, gone))
+        _move_contents(connection, target, kept)
+        connection.execute(deleted(schema.exemplar, target, some))
+        growth += Growth(-len(some), -sizes, len(kept))
+    return growth
 
 
-def relabel(connection: Connection, target: SupportSet, exemplar_ids: Ids) -> None:
+def relabel(connection: Connection, target: SupportSet, exemplar_ids: Collection[str]) -> None:
     """Ends the labels and metadata of exemplars at the next revision; their contents stay.
 
     Their rows are there yet: whoever calls gives them the next revision, or takes them away.
     """
-    bury(connection, target, exemplar_ids)
-    if newest := _newest_snapshot(connection, target):
-        _keep_rows(connection, target, exemplar_ids, newest)
+    for some in _some(exemplar_ids):
+        _end_rows(connection, target, some)
+
+
+def without_rows(
+    connection: Connection, target: SupportSet, exemplar_ids: Collection[str]
+) -> Growth:
+    """Takes exemplars out whose labels have ended; `revive` finds their contents where they are."""
+    for some in _some(exemplar_ids):
+        connection.execute(deleted(schema.exemplar, target, some))
+    return Growth(-len(exemplar_ids), 0)
+
+
+def changed_since(
+    connection: Connection, target: SupportSet, revision: int
+) -> tuple[list[str], list[str]]:
+    """Live exemplars that came after `revision`, and those that only had another label then."""
+    e = schema.exemplar.c
+    later = and_(e.incarnation == target.incarnation, e.revision > revision)
+    rows = connection.execute(select(e.exemplar_id, _has_past(revision)).where(later)).all()
+    return [i for i, had_it in rows if not had_it], [i for i, had_it in rows if had_it]
 
 
 def revive(connection: Connection, target: SupportSet, revision: int) -> Growth:
-    """Makes the past rows of `revision` live again that no live row is in the place of."""
+    """Makes what was shown at `revision` live again; what did not change since is live."""
     e, p = schema.exemplar.c, schema.past_exemplar.c
-    same = and_(e.incarnation == p.incarnation, e.exemplar_id == p.exemplar_id)
-    columns = ["incarnation", "exemplar_id", "label", "metadata", "revision", "content_revision"]
-    rows = select(
-        p.incarnation,
-        p.exemplar_id,
-        p.label,
-        p.metadata,
-        literal(next_revision(target)),
-        p.content_revision,
-    ).where(
-        p.incarnation == target.incarnation,
-        shown_at(revision),
-        ~select(e.exemplar_id).where(same).exists(),
-    )
-    connection.execute(insert(schema.exemplar).from_select(columns, rows))
-    revived = and_(e.incarnation == target.incarnation, e.revision == next_revision(target))
-    count = _count(connection, select(e.exemplar_id).where(revived))
-    return Growth(count, 0, -_contents_moved_back(connection, target))
+    shown = and_(p.incarnation == target.incarnation, shown_at(revision))
+    ids = connection.execute(select(p.exemplar_id).where(shown)).scalars().all()
+    same = ("incarnation", "exemplar_id", "label", "metadata", "content_revision")
+    growth = Growth(0, 0)
+    for some in _some(ids):
+        columns = [*(p[name] for name in same), literal(next_revision(target))]
+        rows = select(*columns).where(shown_at(revision), of(schema.past_exemplar, target, some))
+        connection.execute(insert(schema.exemplar).from_select([*same, e.revision.name], rows))
+        growth += Growth(len(some), 0, -_move_contents_back(connection, target, some))
+    return growth
 
 
 def purge(connection: Connection, target: SupportSet) -> Growth:
@@ -102,18 +119,6 @@ def kept_count(connection: Connection, target: SupportSet) -> int:
     return _count(connection, contents.where(v.incarnation == target.incarnation))
 
 
-def has_past(revision: int | None = None) -> ColumnElement[bool]:
-    """Whether the live exemplar's content is shown by a snapshot: by the one of `revision`."""
-    e, p = schema.exemplar.c, schema.past_exemplar.c
-    same = and_(
-        p.incarnation == e.incarnation,
-        p.exemplar_id == e.exemplar_id,
-        p.content_revision == e.content_revision,
-    )
-    rows = select(p.revision).where(same).correlate(schema.exemplar)
-    return (rows if revision is None else rows.where(shown_at(revision))).exists()
-
-
 def shown_at(revision: int | ColumnElement[int]) -> ColumnElement[bool]:
     p = schema.past_exemplar.c
     return and_(p.revision <= revision, p.removed_revision > revision)
@@ -134,7 +139,15 @@ def _newest_snapshot(connection: Connection, target: SupportSet) -> int:
     return int(connection.execute(query).scalar_one())
 
 
-def _keep_rows(connection: Connection, target: SupportSet, exemplar_ids: Ids, newest: int) -> None:
+def _end_rows(connection: Connection, target: SupportSet, exemplar_ids: Collection[str]) -> None:
+    bury(connection, target, exemplar_ids)
+    if newest := _newest_snapshot(connection, target):
+        _keep_rows(connection, target, exemplar_ids, newest)
+
+
+def _keep_rows(
+    connection: Connection, target: SupportSet, exemplar_ids: Collection[str], newest: int
+) -> None:
     e = schema.exemplar.c
     columns = ["incarnation", "exemplar_id", "revision", "removed_revision", "content_revision"]
     rows = select(
@@ -150,8 +163,32 @@ def _keep_rows(connection: Connection, target: SupportSet, exemplar_ids: Ids, ne
     connection.execute(into)
 
 
-def _moved_contents(connection: Connection, target: SupportSet, exemplar_ids: Select[Any]) -> int:
-    """To the past; of how many exemplars."""
+def _has_past(revision: int | None = None) -> ColumnElement[bool]:
+    """Whether the live exemplar's content is shown by a snapshot: by the one of `revision`."""
+    e, p = schema.exemplar.c, schema.past_exemplar.c
+    same = and_(
+        p.incarnation == e.incarnation,
+        p.exemplar_id == e.exemplar_id,
+        p.content_revision == e.content_revision,
+    )
+    rows = select(p.revision).where(same).correlate(schema.exemplar)
+    return (rows if revision is None else rows.where(shown_at(revision))).exists()
+
+
+def _with_past(
+    connection: Connection, target: SupportSet, exemplar_ids: Collection[str]
+) -> set[str]:
+    e = schema.exemplar.c
+    query = select(e.exemplar_id).where(of(schema.exemplar, target, exemplar_ids), _has_past())
+    return set(connection.execute(query).scalars())
+
+
+def _move_contents(
+    connection: Connection, target: SupportSet, exemplar_ids: Collection[str]
+) -> None:
+    """To the past."""
+    if not exemplar_ids:
+        return
     for live, past, _ in CONTENTS:
         e, names = schema.exemplar.c, _names(live)
         same = and_(live.c.incarnation == e.incarnation, live.c.exemplar_id == e.exemplar_id)
@@ -159,30 +196,35 @@ def _moved_contents(connection: Connection, target: SupportSet, exemplar_ids: Se
         these = rows.join(schema.exemplar, same).where(of(live, target, exemplar_ids))
         connection.execute(insert(past).from_select([*names, "content_revision"], these))
         connection.execute(deleted(live, target, exemplar_ids))
-    return _count(connection, exemplar_ids)
 
 
-def _contents_moved_back(connection: Connection, target: SupportSet) -> int:
-    """Those of rows that live again from the next revision on; of how many exemplars."""
-    e, count = schema.exemplar.c, 0
+def _move_contents_back(
+    connection: Connection, target: SupportSet, exemplar_ids: Collection[str]
+) -> int:
+    """Of those whose content is not live; returns how many."""
+    e, moved = schema.exemplar.c, 0
     for live, past, _ in CONTENTS:
         lives_again = and_(
             e.incarnation == past.c.incarnation,
             e.exemplar_id == past.c.exemplar_id,
             e.content_revision == past.c.content_revision,
-            e.revision == next_revision(target),
         )
-        back = and_(
-            past.c.incarnation == target.incarnation,
-            select(e.exemplar_id).where(lives_again).exists(),
-        )
+        is_live = select(e.exemplar_id).where(lives_again).exists()
+        back = and_(of(past, target, exemplar_ids), is_live)
         names = _names(live)
         rows = select(*(past.c[name] for name in names)).where(back)
         distinct = select(past.c.exemplar_id).where(back).distinct()
-        count = max(count, _count(connection, distinct))  # each has an embedding, some an image
+        moved = max(moved, _count(connection, distinct))  # each has an embedding, some an image
         connection.execute(insert(live).from_select(names, rows))
         connection.execute(sql_delete(past).where(back))
-    return count
+    return moved
+
+
+def _some(exemplar_ids: Collection[str]) -> Iterator[list[str]]:
+    """So many at a time that every statement finds its rows by their keys."""
+    ids = list(exemplar_ids)
+    for start in range(0, len(ids), IDS_AT_ONCE):
+        yield ids[start : start + IDS_AT_ONCE]
 
 
 def _count(connection: Connection, rows: Select[Any]) -> int:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from sqlalchemy import (
     ColumnElement,
@@ -26,13 +26,8 @@ from exemplar_server.errors import RevisionMismatchError
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
 
-    from sqlalchemy import Select
-
     from exemplar_server.backends.sql_tenants import Growth
     from exemplar_server.core.exemplars import SupportSet
-
-    # Exemplars of one support set: their ids, or a query for them.
-    Ids = Collection[str] | Select[Any]
 
 
 @dataclass(frozen=True)
@@ -96,17 +91,17 @@ def present(connection: Connection, target: SupportSet, exemplar_ids: Sequence[s
     return set(connection.execute(query).scalars())
 
 
-def of(table: Table, target: SupportSet, exemplar_ids: Ids) -> ColumnElement[bool]:
+def of(table: Table, target: SupportSet, exemplar_ids: Collection[str]) -> ColumnElement[bool]:
     """The rows of these exemplars of the support set."""
     t = table.c
     return (t.incarnation == target.incarnation) & t.exemplar_id.in_(exemplar_ids)
 
 
-def deleted(table: Table, target: SupportSet, exemplar_ids: Ids) -> Delete:
+def deleted(table: Table, target: SupportSet, exemplar_ids: Collection[str]) -> Delete:
     return sql_delete(table).where(of(table, target, exemplar_ids))
 
 
-def bury(connection: Connection, target: SupportSet, exemplar_ids: Ids) -> None:
+def bury(connection: Connection, target: SupportSet, exemplar_ids: Collection[str]) -> None:
     """Tells snapshots of older revisions to drop these exemplars, which are there yet."""
     connection.execute(deleted(schema.removal, target, exemplar_ids))
     e = schema.exemplar.c

@@ -5,13 +5,12 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import ColumnElement, Connection, and_, insert, select
+from sqlalchemy import ColumnElement, Connection, insert, select
 from sqlalchemy import delete as sql_delete
 
 from exemplar_server.backends import sql_answers, sql_history, sql_queries, sql_tenants
 from exemplar_server.backends import sql_schema as schema
-from exemplar_server.backends.sql_rows import Done, bumped, deleted, grown, locked, take_time
-from exemplar_server.backends.sql_tenants import Growth
+from exemplar_server.backends.sql_rows import Done, bumped, grown, locked, take_time
 from exemplar_server.core.exemplars import Change, SavedSnapshot
 from exemplar_server.core.limits import Quotas
 from exemplar_server.errors import (
@@ -98,15 +97,11 @@ def roll_back(
     take_time(connection)
     target = locked(connection, tenant, name, expected_revision)
     revision = _revision(connection, target, to)
-    e = schema.exemplar.c
-    later = and_(e.incarnation == target.incarnation, e.revision > revision)
-    changed = select(e.exemplar_id).where(later).correlate(None)
-    new = changed.where(~sql_history.has_past(revision))
-    growth = sql_history.end(connection, target, new)
-    # What is left of them was there with another label.
-    sql_history.relabel(connection, target, changed)
-    relabelled = connection.execute(deleted(schema.exemplar, target, changed)).rowcount
-    growth += Growth(-relabelled, 0) + sql_history.revive(connection, target, revision)
+    came, relabelled = sql_history.changed_since(connection, target, revision)
+    growth = sql_history.end(connection, target, came)
+    sql_history.relabel(connection, target, relabelled)
+    growth += sql_history.without_rows(connection, target, relabelled)
+    growth += sql_history.revive(connection, target, revision)
     change = Change(*bumped(connection, target, growth))
     sql_tenants.count(connection, tenant, growth, Quotas())
     sql_answers.keep(connection, tenant, key, change, target.incarnation)
