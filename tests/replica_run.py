@@ -28,10 +28,7 @@ ACCOUNT = "exemplar"  # no superuser, as servers should be
 
 @dataclass(frozen=True)
 class Plan:
-    """Faults come for `seconds` or `rounds`, whichever ends first; then all goes well for a while.
-
-    `unders` are programs that run the replicas, in their order.
-    """
+    """Faults come for `seconds` or `rounds`, whichever ends first; then all goes well."""
 
     seconds: float
     seed: int
@@ -39,7 +36,6 @@ class Plan:
     clients: int = 4
     pace: Pace = field(default_factory=Pace)
     rounds: int = 1000
-    unders: Sequence[Sequence[str | Path]] = ((),) * REPLICAS
 
 
 @dataclass
@@ -54,8 +50,8 @@ def run(backbone: Path, postgres: PostgresServer, plan: Plan) -> Run:
     """Returns when the faults are over, every change is answered, and everything was looked at."""
     name = f"replicas {plan.seed}"
     with tempfile.TemporaryDirectory() as folder, closing([]) as replicas:
-        clock = Path(folder) / "clock" if faketime() and plan.rounds else None
-        start_all(replicas, backbone, database(postgres, name), clock, plan.unders)
+        clock = Path(folder) / "clock" if faketime() else None
+        start_all(replicas, backbone, database(postgres, name), clock, [()] * REPLICAS)
         random = np.random.default_rng(plan.seed)
         faults = Faults(replicas, postgres, name, clock, random)
         done = Run(faults=faults.happened)
@@ -83,7 +79,7 @@ def start_all(
     clock: Path | None,
     unders: Sequence[Sequence[str | Path]],
 ) -> None:
-    """At once; the last one has the clock."""
+    """One a program that runs it (`unders`), all at once; the last one has the clock."""
     if clock is not None:
         clock.write_text("+0\n")
     clocks = [*[None] * (len(unders) - 1), clock]

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import os
-import sys
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 from statistics import median
 
 import pytest
@@ -14,14 +12,13 @@ from history_checker import DUPLICATE, LOST, RESURRECTED, UNEXPLAINED, WENT_BACK
 from postgres_server import postgres_server
 from replica_checker import HEALTHY, HINTLESS, lags, replica_violations
 from replica_clients import CHASE_SECONDS
+from replica_control import control
 from replica_faults import CLOCK, KINDS, Pace
 from replica_run import Plan, run
 from replicas import faketime
 
 PACE = Pace(between=(0.2, 0.6), pause=(0.5, 1.0), deaf=(1.5, 2.0))
 PLAN = Plan(seconds=60, seed=7, pace=PACE, rounds=1)
-BROKEN_SERVER = (sys.executable, Path(__file__).parents[1] / "broken_server.py")
-BROKEN = Plan(seconds=0, seed=8, calm_seconds=6, clients=2, rounds=0, unders=((), BROKEN_SERVER))
 REFUSALS = {"NOT_FOUND", "FAILED_PRECONDITION"}  # what is not there, and what is empty
 
 
@@ -30,7 +27,7 @@ def runs(backbone_dir, postgres):
     """Both at once; the first one has a PostgreSQL of its own, which does not stay up."""
     with postgres_server() as falling, ThreadPoolExecutor() as threads:
         good = threads.submit(run, backbone_dir, falling, PLAN)
-        broken = threads.submit(run, backbone_dir, postgres, BROKEN)
+        broken = threads.submit(control, backbone_dir, postgres)
         yield good.result(), broken.result()
 
 
@@ -72,7 +69,6 @@ def test_a_change_is_soon_seen_everywhere(done):
 
 
 def test_a_server_that_does_not_do_its_part_is_found(runs):
-    calls = runs[1].history.calls
-    told = {v.what.split(":")[0] for v in replica_violations(calls) if v.kind == WENT_BACK}
+    told = {v.what.split(":")[0] for v in replica_violations(runs[1]) if v.kind == WENT_BACK}
     assert "the client's token" in told
-    assert max(lags(calls, [])[HEALTHY]) > CHASE_SECONDS - 1
+    assert max(lags(runs[1], [])[HEALTHY]) > CHASE_SECONDS - 1
