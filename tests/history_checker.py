@@ -1,8 +1,8 @@
 """Holds a history of calls against the service's promises.
 
-Revisions order everything: under one name each change has its own, they have no holes, and a
-support set made under a used name starts above the last one. So what must be there at each
-revision can be computed, and each answer held against it.
+Revisions order everything: under one name each change has its own, a deletion too, they have no
+holes, and a support set made under a used name starts above the last one. So what must be there
+at each revision can be computed, and each answer held against it.
 """
 
 from __future__ import annotations
@@ -97,13 +97,13 @@ class Timeline:
             self._is_open = True
             self.lives.append(Life(call.revision, {call.revision}))
         life = self.lives[-1]
+        if call.is_acknowledged_write:
+            life.taken.add(call.revision)
         if call.kind == DELETE:
             life.until = call.started
             self._is_open = False
-            return
-        life.since = min(life.since, call.ended)
-        if call.is_acknowledged_write:
-            life.taken.add(call.revision)
+        else:
+            life.since = min(life.since, call.ended)
 
     def _step(self, call: Call) -> Iterator[Violation]:
         if call.kind == CREATE:
@@ -178,8 +178,8 @@ class Timeline:
         if holes > len(self._floating):
             yield Violation(DUPLICATE, f"{holes} revisions of {self._calls[0].name} are nobody's")
         writes = [c for c in self._known if c.is_acknowledged_write]
-        taken = Counter((c.revision, c.kind == DELETE) for c in writes)
-        for revision, _ in sorted(place for place, times in taken.items() if times > 1):
+        taken = Counter(call.revision for call in writes)
+        for revision in sorted(revision for revision, times in taken.items() if times > 1):
             yield Violation(LOST, f"revision {revision} is that of several changes")
 
 
@@ -208,9 +208,8 @@ def missing(calls: Iterable[Call], timeline: Timeline) -> Iterator[Violation]:
 
 
 def _order(call: Call) -> tuple[int, int]:
-    """At one revision: what made it, what was told at it, and what ended it."""
-    is_write = call.is_acknowledged_write and call.kind != DELETE
-    return call.revision, 0 if is_write else 2 if call.kind == DELETE else 1
+    """At one revision: what made it, then what was told of it."""
+    return call.revision, 0 if call.is_acknowledged_write else 1
 
 
 def _is_floating(call: Call) -> bool:

@@ -150,7 +150,9 @@ class Histories(RuleBasedStateMachine):
                 send(self.service(service))
             return
         answer = send(self.service(service))
-        assert (answer.revision, answer.exemplar_count) == (modeled.revision, len(modeled.rows))
+        assert answer.revision == modeled.revision + 1
+        assert answer.exemplar_count == len(modeled.rows)
+        self.past[name, answer.revision] = {}
         self.sets.pop(name).is_live = False
         self.sent.append(Sent(modeled, send, answer, outlives=True))
 
@@ -244,7 +246,7 @@ class Histories(RuleBasedStateMachine):
         queries_QD = unit_rows(self.random, queries)
         asking = partial(self.service(service).classify, self.tenant, name, queries_QD, k)
         if name not in self.sets or not self.sets[name].rows:
-            least = max((r for n, r in self.past if n == name), default=0) + (name not in self.sets)
+            least = max((r for n, r in self.past if n == name), default=1)
             with pytest.raises(EmptySupportSetError if name in self.sets else NotFoundError):
                 asking(least)
             return

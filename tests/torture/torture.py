@@ -18,10 +18,15 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from hypothesis import HealthCheck, settings
+from hypothesis.stateful import run_state_machine_as_test
+
 import tiny_backbone
 from history_checker import DUPLICATE, LOST, RESURRECTED, UNEXPLAINED, WENT_BACK, violations
 from kill_loop import Plan, run
 from postgres_server import postgres_server
+from stateful_machine import Histories
+from stateful_world import World
 
 if TYPE_CHECKING:
     from kill_loop import Run
@@ -31,6 +36,7 @@ MISSED = " (the bar is missed)"
 TOLD_EVERY = 20  # kills
 SEED = 11
 CLIENTS = 6
+STEPS = 50  # of a history
 WRITES_A_KILL = 220  # at most; half of it on average
 READY_SECONDS = 5.0
 
@@ -48,7 +54,10 @@ def main() -> None:
                 for dialect, url in urls.items()
             }
             runs = {dialect: work.result() for dialect, work in working.items()}
-    columns = {dialect: _figures(done, arguments) for dialect, done in runs.items()}
+        columns = {dialect: _figures(done, arguments) for dialect, done in runs.items()}
+        more = {"SQLite": f"sqlite:///{folder}/any.db", "PostgreSQL": server.create("any")}
+        for dialect, url in more.items():
+            columns[dialect] |= _any_history(dialect, url, arguments)
     report = _report(columns, arguments)
     _say(report)
     if arguments.out:
@@ -62,6 +71,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--kills", type=int, default=300, help="on each store")
     parser.add_argument("--writes", type=int, default=30_000, help="the bar, on each store")
     parser.add_argument("--minutes", type=float, default=15, help="no kill comes later")
+    parser.add_argument("--examples", type=int, default=200, help="histories on each store")
     parser.add_argument("--out", type=Path, help="where the report goes")
     return parser.parse_args()
 
@@ -95,6 +105,31 @@ def _figures(done: Run, arguments: argparse.Namespace) -> dict[str, str]:
     }
 
 
+def _any_history(dialect: str, url: str, arguments: argparse.Namespace) -> dict[str, str]:
+    """As tests/contract/test_stateful.py, with more examples. Raises where one goes wrong."""
+    started = time.monotonic()
+    world = World(url)
+
+    class OfThisWorld(Histories):
+        pass
+
+    OfThisWorld.world = world
+    most = settings(
+        deadline=None,
+        max_examples=arguments.examples,
+        stateful_step_count=STEPS,
+        database=None,
+        suppress_health_check=list(HealthCheck),
+    )
+    try:
+        run_state_machine_as_test(OfThisWorld, settings=most)
+    finally:
+        world.end()
+    seconds = time.monotonic() - started
+    _say(f"{dialect}: {arguments.examples} histories in {seconds:.0f} s")
+    return {f"histories of {STEPS} steps that came to what the model says": str(arguments.examples)}
+
+
 def _judged(figure: object, is_good: bool) -> str:
     return f"{figure}{'' if is_good else MISSED}"
 
@@ -123,7 +158,8 @@ INTRODUCTION = """# Kills under load: what was acknowledged, and what is there
 add, remove, delete, make anew under the same name, list and classify. SIGKILL of the server at a
 random moment, {kills} times, for up to {minutes:.0f} minutes; what was interrupted is sent once
 more with its request_id. Every answer is held against what must be there at its revision
-(tests/history_checker.py).
+(tests/history_checker.py). Then histories by chance through two services in one process, held
+against dictionaries and brute force (tests/stateful_machine.py).
 
 """
 

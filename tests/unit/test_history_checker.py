@@ -44,8 +44,8 @@ def story():
 
 
 def test_a_true_history_has_no_violation(story):
-    story.tells(LIST, 4, B).tells(DELETE, 4, exemplar_count=1).tells(LIST, outcome="NOT_FOUND")
-    story.tells(CREATE, 5).tells(LIST, 5).tells(ADD, 6, C, refused=("c",)).tells(LIST, 6, C)
+    story.tells(LIST, 4, B).tells(DELETE, 5, exemplar_count=1).tells(LIST, outcome="NOT_FOUND")
+    story.tells(CREATE, 6).tells(LIST, 6).tells(ADD, 7, C, refused=("c",)).tells(LIST, 7, C)
     assert story.kinds() == set()
 
 
@@ -70,12 +70,12 @@ def test_a_removed_exemplar_that_is_seen_is_resurrected(story):
 
 
 def test_an_exemplar_of_a_deleted_support_set_that_is_seen_is_resurrected(story):
-    story.tells(DELETE, 4).tells(CREATE, 5).tells(LIST, 5, B)
+    story.tells(DELETE, 5).tells(CREATE, 6).tells(LIST, 6, B)
     assert story.kinds() == {RESURRECTED}
 
 
 def test_an_answer_of_a_deleted_support_set_went_back(story):
-    assert story.tells(DELETE, 4).tells(LIST, 4, B).kinds() == {WENT_BACK}
+    assert story.tells(DELETE, 5).tells(LIST, 4, B).kinds() == {WENT_BACK}
 
 
 def test_an_answer_below_an_acknowledged_revision_went_back(story):
@@ -118,4 +118,4 @@ def test_what_nobody_answered_is_not_forgotten_once_it_was_seen(story):
 
 def test_a_retry_that_finds_nothing_may_have_been_made_before(story):
     story.tells(REMOVE, 0, Row("b"), outcome="NOT_FOUND", tries=2, ended=9.0)
-    assert story.tells(DELETE, 5, exemplar_count=0).kinds() == set()
+    assert story.tells(DELETE, 6, exemplar_count=0).kinds() == set()
