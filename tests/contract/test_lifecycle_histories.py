@@ -94,7 +94,7 @@ class Lifecycles(SqliteHistories):
 
 
 TestAnyHistoryOnDisk = Lifecycles.TestCase
-TestAnyHistoryOnDisk.settings = settings(deadline=None, max_examples=25, stateful_step_count=30)
+TestAnyHistoryOnDisk.settings = settings(deadline=None, max_examples=15, stateful_step_count=30)
 
 
 def test_any_history_in_postgresql(postgres):
@@ -121,5 +121,5 @@ def test_any_history_in_postgresql(postgres):
             super().teardown()
 
     run_state_machine_as_test(
-        PostgresLifecycles, settings=settings(deadline=None, max_examples=8, stateful_step_count=30)
+        PostgresLifecycles, settings=settings(deadline=None, max_examples=6, stateful_step_count=30)
     )

@@ -15,6 +15,7 @@ from hypothesis.stateful import (
 )
 from sqlalchemy import text
 
+from exemplar_server.backends import sql_history
 from exemplar_server.backends.sql_store import SqlStore
 from exemplar_server.core.exemplars import ExemplarUpdate
 from fakes import DIM, exemplar
@@ -148,7 +149,8 @@ class Histories(RuleBasedStateMachine):
 
 
 @pytest.mark.parametrize("dialect", ["sqlite", "postgresql"])
-def test_any_history_of_changes_and_rollbacks(dialect, request, tmp_path):
+def test_any_history_of_changes_and_rollbacks(dialect, request, tmp_path, monkeypatch):
+    monkeypatch.setattr(sql_history, "IDS_AT_ONCE", 2)
     is_sqlite = dialect == "sqlite"
     url = f"sqlite:///{tmp_path}/store.db" if is_sqlite else request.getfixturevalue("postgres_url")
     store = SqlStore(url)
@@ -164,7 +166,7 @@ def test_any_history_of_changes_and_rollbacks(dialect, request, tmp_path):
             self.run(store._write(lambda c: c.execute(text("DELETE FROM tenant")).rowcount))  # noqa: SLF001 - as above
             super().teardown()
 
-    examples = 30 if is_sqlite else 10
+    examples = 20 if is_sqlite else 8
     run_state_machine_as_test(
         Emptied, settings=settings(deadline=None, max_examples=examples, stateful_step_count=30)
     )
