@@ -19,8 +19,24 @@ SOURCE_FREE = ("adabn", "shot", "tent")
 # And from the source's labelled and the target's unlabelled images in each step.
 TWO_DOMAINS = ("coral", "mmd", "dann", "cdan", "mcc")
 NEIGHBORS = "neighbors"  # from images without labels, and no classes at all
+# The same, and the backbone itself learns.
+SELF_SUPERVISED = ("simclr", "moco", "byol", "simsiam", "cpc")
 MethodName = Literal[
-    "supervised", "coral", "mmd", "dann", "cdan", "mcc", "adabn", "shot", "tent", "neighbors"
+    "supervised",
+    "coral",
+    "mmd",
+    "dann",
+    "cdan",
+    "mcc",
+    "adabn",
+    "shot",
+    "tent",
+    "neighbors",
+    "simclr",
+    "moco",
+    "byol",
+    "simsiam",
+    "cpc",
 ]
 
 
@@ -95,6 +111,62 @@ class NeighborsConfig:
 
 
 @dataclass(frozen=True)
+class ViewsConfig:
+    """How a method of SELF_SUPERVISED shows its images; self_supervised/domains.py has the rest."""
+
+    domain: Literal["photos", "glyphs", "textures"] = "photos"
+    crop: float = _within(0.0, 0.0, 1.0)  # the least share of the area; 0: the domain's own
+    side: int = _within(0, 0)  # pixels a side of a view; 0: the backbone's input size
+
+
+@dataclass(frozen=True)
+class SimClrConfig:
+    """Chen et al. 2020, https://arxiv.org/abs/2002.05709; solo-learn's temperature for CIFAR."""
+
+    temperature: float = _within(0.2, 0.01)
+    hidden: int = _within(2048, 1)  # width of the projection head g
+    dim: int = _within(128, 1)  # of z
+
+
+@dataclass(frozen=True)
+class MocoConfig:
+    """He et al. 2019, https://arxiv.org/abs/1911.05722; lightly's numbers for CIFAR."""
+
+    temperature: float = _within(0.1, 0.01)
+    momentum: float = _within(0.99, 0.0, 1.0)  # m, of the key encoder
+    queue: int = _within(4096, 1)  # keys that are kept, K
+    splits: int = _within(8, 1)  # parts of a process's batch that BatchNorm takes one by one
+    hidden: int = _within(0, 0)  # of the projection head, as MoCo v2 has one; 0: a linear layer
+    dim: int = _within(128, 1)  # of a key, C
+
+
+@dataclass(frozen=True)
+class ByolConfig:
+    """Grill et al. 2020, https://arxiv.org/abs/2006.07733, appendix A and section 3.2."""
+
+    momentum: float = _within(0.996, 0.0, 1.0)  # tau at the first step; it rises to 1
+    hidden: int = _within(4096, 1)
+    dim: int = _within(256, 1)  # of a projection
+
+
+@dataclass(frozen=True)
+class SimSiamConfig:
+    """Chen & He 2020, https://arxiv.org/abs/2011.10566, section 3."""
+
+    hidden: int = _within(512, 1)  # of the prediction head h, a bottleneck
+    dim: int = _within(2048, 1)  # of z
+
+
+@dataclass(frozen=True)
+class CpcConfig:
+    """Henaff et al. 2019, https://arxiv.org/abs/1905.09272; patches half over each other."""
+
+    patch: int = _within(0, 0)  # pixels a side, even; 0: a quarter of the view, a grid of 7 x 7
+    blocks: int = _within(3, 1)  # of the context network g
+    dim: int = _within(256, 1)  # of z and c
+
+
+@dataclass(frozen=True)
 class OptimizerConfig:
     """How weights move."""
 
@@ -138,12 +210,24 @@ class RunConfig:
     supervised: SupervisedConfig = field(default_factory=SupervisedConfig)
     adaptation: AdaptationConfig = field(default_factory=AdaptationConfig)
     neighbors: NeighborsConfig = field(default_factory=NeighborsConfig)
+    views: ViewsConfig = field(default_factory=ViewsConfig)
+    simclr: SimClrConfig = field(default_factory=SimClrConfig)
+    moco: MocoConfig = field(default_factory=MocoConfig)
+    byol: ByolConfig = field(default_factory=ByolConfig)
+    simsiam: SimSiamConfig = field(default_factory=SimSiamConfig)
+    cpc: CpcConfig = field(default_factory=CpcConfig)
     optimizer: OptimizerConfig = field(default_factory=OptimizerConfig)
     schedule: ScheduleConfig = field(default_factory=ScheduleConfig)
     compute: ComputeConfig = field(default_factory=ComputeConfig)
 
     def __post_init__(self) -> None:
-        """Raises ConfigError where neighbors would teach more than an adapter."""
+        """Raises ConfigError where the method does not go with other settings."""
+        if self.is_self_supervised and self.model.trained == "head":
+            expected = f"last_block or all with {self.method}, which has no head"
+            raise ConfigError(f"model.trained: expected {expected}, got head")
+        if self.is_self_supervised and self.augment != AugmentConfig():
+            expected = f"nothing with {self.method}, which varies images by [views]"
+            raise ConfigError(f"augment: expected {expected}, got {self.augment}")
         if self.method == NEIGHBORS and not self.has_kept:
             expected = 'model.adapter, model.trained = "last_block" and no augmentation'
             got = f'model.adapter = {self.model.adapter}, model.trained = "{self.model.trained}"'
@@ -166,7 +250,16 @@ class RunConfig:
     @property
     def is_unlabelled(self) -> bool:
         """Whether no label of the images that a step is about is shown."""
-        return self.is_source_free or self.method == NEIGHBORS
+        return self.is_source_free or not self.has_head
+
+    @property
+    def is_self_supervised(self) -> bool:
+        return self.method in SELF_SUPERVISED
+
+    @property
+    def has_head(self) -> bool:
+        """Whether classes are told apart."""
+        return self.method != NEIGHBORS and not self.is_self_supervised
 
     @property
     def has_kept(self) -> bool:

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from exemplar_training.data.layout import Description
 
 _SUFFIXES = (".jpeg", ".jpg", ".png", ".webp")  # what the server decodes
+UNLABELLED = "unlabelled"  # the class of images that have none
 
 
 def load(root: Path, name: str, parts: Sequence[str] | None = None) -> ImageSet:
@@ -62,6 +63,19 @@ def load_folder(path: Path) -> ImageSet:
     images = _images_of(path, "")
     class_names = tuple(sorted({image.class_name for image in images}))
     return _image_set(path.resolve().name, images, class_names, None)
+
+
+def load_images(path: Path) -> ImageSet:
+    """Any folder with images at any depth below it, sorted by name, as if of one class.
+
+    Raises:
+        DataError: no folder there, or no image in it.
+    """
+    path = path.expanduser()
+    if not path.is_dir():
+        raise DataError(f"{path}: expected a folder with images, found none")
+    images = [_Image(each, UNLABELLED, "") for each in _some_paths_of(path)]
+    return _image_set(path.resolve().name, images, (UNLABELLED,), None)
 
 
 @dataclass(frozen=True)
@@ -112,11 +126,7 @@ def _images_of(folder: Path, part: str) -> list[_Image]:
         raise DataError(f"{folder}: expected a folder for each class, found none")
     images = []
     for class_name in class_names:
-        paths = _paths_of(folder / class_name)
-        if not paths:
-            endings = " ".join(_SUFFIXES)
-            raise DataError(f"{folder / class_name}: expected images ({endings}), found none")
-        images += [_Image(path, class_name, part) for path in paths]
+        images += [_Image(path, class_name, part) for path in _some_paths_of(folder / class_name)]
     return images
 
 
@@ -126,6 +136,13 @@ def _class_names(folder: Path) -> list[str]:
             return sorted(it.name for it in entries if it.is_dir() and not it.name.startswith("."))
     except OSError as error:
         raise DataError(f"{folder}: expected a folder for each class, got {error}") from error
+
+
+def _some_paths_of(folder: Path) -> list[str]:
+    paths = _paths_of(folder)
+    if not paths:
+        raise DataError(f"{folder}: expected images ({' '.join(_SUFFIXES)}), found none")
+    return paths
 
 
 def _paths_of(folder: Path) -> list[str]:

@@ -49,7 +49,7 @@ class Batches:
     Epochs follow each other without a gap, so every batch is full, even one that is larger than
     the set. `batch` counts the images of all shards together. `target` are batches of another
     domain, one for each of these. `kept_ND`, where it is there, has what stands for each image: its
-    pixels are not decoded, and `image_BHWC` is empty.
+    pixels are not decoded, and `image_BHWC` is empty. `numbers` are the uniform ones of an image.
     """
 
     images: ImageSet
@@ -59,6 +59,7 @@ class Batches:
     shard: Shard = Shard()
     target: Batches | None = None
     kept_ND: Tensor | None = None
+    numbers: int = NUMBERS
 
     def __post_init__(self) -> None:
         if not len(self.images):
@@ -82,7 +83,7 @@ class Batches:
         return Batch(
             self._pixels(rows_B) if self.kept_ND is None else _NO_PIXELS,
             torch.from_numpy(self.images.class_ids_N[rows_B]),
-            uniforms(self.seed, step, self.batch)[places_B],
+            uniforms(self.seed, step, self.batch, self.numbers)[places_B],
             torch.tensor(rows_B),
             step,
             None if self.target is None else self.target.at(step),
@@ -92,6 +93,11 @@ class Batches:
         """All images once, uint8 (B, H, W, C), whole batches in every process; raises as `at`."""
         for start in range(0, len(self.images), self.batch):
             yield self._pixels(range(start, min(start + self.batch, len(self.images))))
+
+    def spread_out(self, count: int) -> Tensor:
+        """At most `count` images, evenly over the set, uint8 (B, H, W, C); raises as `at`."""
+        rows = np.linspace(0, len(self.images) - 1, min(count, len(self.images)))
+        return self._pixels([int(row) for row in rows])
 
     def stream(self, first_step: int, last_step: int, workers: int) -> Generator[Batch]:
         """Batches `first_step` .. `last_step` - 1 in order, decoded ahead by threads."""
@@ -120,10 +126,10 @@ class Batches:
             raise FitError(f"{self.images.told(row)}: {error}") from error
 
 
-def uniforms(seed: int, step: int, batch: int) -> Tensor:
+def uniforms(seed: int, step: int, batch: int, numbers: int = NUMBERS) -> Tensor:
     """Float32 numbers in [0, 1), (batch, K), from nothing but the arguments."""
     generator = np.random.default_rng((seed, 1, step))
-    return torch.from_numpy(generator.random((batch, NUMBERS), np.float32))
+    return torch.from_numpy(generator.random((batch, numbers), np.float32))
 
 
 @functools.lru_cache(maxsize=8)  # of two domains the epoch that is read, and its neighbors

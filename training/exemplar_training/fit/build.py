@@ -23,9 +23,11 @@ from exemplar_training.adaptation.tent import Tent
 from exemplar_training.adaptation.two_domains import TwoDomains
 from exemplar_training.adapter import with_adapter
 from exemplar_training.errors import ConfigError
+from exemplar_training.fit.distributed import World
 from exemplar_training.fit.head import shape_of
 from exemplar_training.fit.supervised import Supervised
 from exemplar_training.pooling import Pooled
+from exemplar_training.self_supervised.papers import self_supervised_method
 from exemplar_training.small_cnn import NAME as SMALL_CNN
 from exemplar_training.small_cnn import small_cnn
 
@@ -38,6 +40,7 @@ if TYPE_CHECKING:
     from exemplar_training.fit.method import Method
 
 UNTRAINED = "none"  # as model.weights
+_ALONE = World(torch.device("cpu"))
 
 
 def backbone_of(model: ModelConfig, seed: int) -> Backbone:
@@ -82,15 +85,21 @@ def published_head(model: ModelConfig) -> nn.Module:
 
 
 def method_of(
-    config: RunConfig, backbone: Backbone, head: nn.Module | None, batches: Batches
+    config: RunConfig,
+    backbone: Backbone,
+    head: nn.Module | None,
+    batches: Batches,
+    world: World = _ALONE,
 ) -> Method:
     """The method that `config` names, of a backbone, a head on its embedding and batches.
+
+    `world` is for methods whose negatives are those of all processes.
 
     Raises:
         ConfigError: the method does not train such a backbone.
     """
     if head is None:
-        return Neighbors(backbone, batches, config)
+        return _without_head(config, backbone, batches, world)
     if config.method == "adabn":
         return AdaBN(backbone, head)
     if config.method == "tent":
@@ -100,6 +109,12 @@ def method_of(
     if config.has_target:
         return TwoDomains(backbone, head, _between(config, head), config)
     return Supervised(backbone, head, batches, config)
+
+
+def _without_head(config: RunConfig, backbone: Backbone, batches: Batches, world: World) -> Method:
+    if config.is_self_supervised:
+        return self_supervised_method(backbone, batches, config, world)
+    return Neighbors(backbone, batches, config)
 
 
 def _between(config: RunConfig, head: nn.Module) -> nn.Module:

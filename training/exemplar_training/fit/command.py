@@ -45,8 +45,9 @@ def _fit(parsed: argparse.Namespace) -> None:
 
     config = config_file.read(parsed.config, parsed.overrides)
     request = RunRequest(config, parsed.out, parsed.resume)
+    images = images_of(config.trained_on, has_classes=not config.is_self_supervised)
     target = images_of(config.target) if config.has_target else None
-    outcome = run(request, images_of(config.trained_on), _say, target)
+    outcome = run(request, images, _say, target)
     if outcome.is_main:
         _say(f"done at step {outcome.step} of {outcome.steps}")
         _say(f"\nnext: exemplar-train {_next(parsed, is_whole=outcome.step == outcome.steps)}")

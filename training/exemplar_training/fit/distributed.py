@@ -1,6 +1,6 @@
 """Data-parallel training by torchrun: a process a shard, gradients averaged by DDP.
 
-The only file that imports torch.distributed.
+The only file that imports torch.distributed. Shapes: B rows of this process, D dim.
 """
 
 from __future__ import annotations
@@ -19,6 +19,8 @@ from exemplar_training.fit.batches import Shard
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
+
+    from torch import Tensor
 
 _TORCHRUN = "TORCHELASTIC_RUN_ID"  # torchrun sets it for the processes that it starts
 
@@ -59,12 +61,37 @@ class World:
         every = self.gathered(dict(numbers))
         return {name: sum(each[name] for each in every) / self.size for name in numbers}
 
+    def joined(self, rows_BD: Tensor) -> Tensor:
+        """The rows of all processes, by rank, equally many of each; all of them must ask.
+
+        A row's gradient is the sum of those that it gets in all processes.
+        """
+        if self.size == 1:
+            return rows_BD
+        joined: Tensor = _Joined.apply(rows_BD, self.rank, self.size)  # type: ignore[no-untyped-call]
+        return joined
+
     def gathered(self, value: Any) -> list[Any]:
         """The value of each process, by rank; all of them must ask."""
         values: list[Any] = [value] * self.size
         if self.size > 1:
             distributed.all_gather_object(values, value)
         return values
+
+
+class _Joined(torch.autograd.Function):
+    @staticmethod
+    def forward(context: Any, rows_BD: Tensor, rank: int, size: int) -> Tensor:
+        context.first, context.count = rank * len(rows_BD), len(rows_BD)
+        parts = [torch.empty_like(rows_BD) for _ in range(size)]
+        distributed.all_gather(parts, rows_BD.contiguous())
+        return torch.cat(parts)
+
+    @staticmethod
+    def backward(context: Any, *gradients: Tensor) -> tuple[Tensor, None, None]:
+        total = gradients[0].contiguous().clone()
+        distributed.all_reduce(total)
+        return total[context.first : context.first + context.count], None, None
 
 
 @contextmanager

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 import torch
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from torch import Tensor, nn
 
 
@@ -30,13 +32,7 @@ class Ema:
         The smaller of `decay` and (1 + step) / (10 + step), as TensorFlow's
         ExponentialMovingAverage with num_updates has it: the first weights are soon forgotten.
         """
-        weight = 1 - min(self._decay, (1 + step) / (10 + step))
-        for name, value in module.state_dict().items():
-            average = self._average[name]
-            if average.is_floating_point():
-                average.lerp_(value, weight)
-            else:
-                average.copy_(value)
+        move(self._average, module, 1 - min(self._decay, (1 + step) / (10 + step)))
 
     def state_dict(self) -> dict[str, Tensor]:
         return self._average
@@ -44,3 +40,13 @@ class Ema:
     def load_state_dict(self, state: dict[str, Tensor]) -> None:
         for name, average in self._average.items():
             average.copy_(state[name])
+
+
+@torch.no_grad()
+def move(average: Mapping[str, Tensor], module: nn.Module, weight: float) -> None:
+    """Moves every number of `average` towards that of `module` by `weight`; copies integers."""
+    for name, value in module.state_dict().items():
+        if average[name].is_floating_point():
+            average[name].lerp_(value, weight)
+        else:
+            average[name].copy_(value)

@@ -13,7 +13,9 @@ import numpy as np
 from exemplar_training.data import folder
 from exemplar_training.data.layout import DEFAULT_ROOT
 from exemplar_training.errors import ConfigError
+from exemplar_training.fit.augment import NUMBERS
 from exemplar_training.fit.batches import Batches
+from exemplar_training.self_supervised.papers import numbers_of
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -49,11 +51,14 @@ class RunImages:
             batch = config.target.batch
             target = Batches(few, input_size, batch, seed + _TARGET_SEED, shard)
         few = few_of_each(seen, data.n_shot, seed)
-        return Batches(few, input_size, data.batch, seed, shard, target)
+        numbers = numbers_of(config, input_size) if config.is_self_supervised else NUMBERS
+        return Batches(few, input_size, data.batch, seed, shard, target, numbers=numbers)
 
 
-def images_of(data: DataConfig) -> ImageSet:
+def images_of(data: DataConfig, *, has_classes: bool = True) -> ImageSet:
     """The images of the folder or the data set; `n_shot` is not looked at.
+
+    A folder has a folder for each class, unless nobody asks for classes.
 
     Raises:
         DataError: they are not there, or not all of them.
@@ -65,7 +70,8 @@ def images_of(data: DataConfig) -> ImageSet:
         root = Path(data.root) if data.root else DEFAULT_ROOT
         images = folder.load(root, data.name, data.parts or None)
     else:
-        images = folder.load_folder(Path(data.root))
+        load = folder.load_folder if has_classes else folder.load_images
+        images = load(Path(data.root))
     return _of_classes(images, data.classes) if data.classes else images
 
 
@@ -85,7 +91,7 @@ def rows_of_each(class_ids_N: NDArray[np.int64], n_shot: int, seed: int) -> NDAr
 def unlabelled(images: ImageSet) -> ImageSet:
     """The images as if of one class: no method can read what it is not given."""
     class_ids_N = np.zeros_like(images.class_ids_N)
-    return replace(images, class_ids_N=class_ids_N, class_names=("unlabelled",))
+    return replace(images, class_ids_N=class_ids_N, class_names=(folder.UNLABELLED,))
 
 
 def _of_classes(images: ImageSet, names: tuple[str, ...]) -> ImageSet:

@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any
 
 from exemplar_training import config_file
 from exemplar_training.adapter import Adapted
-from exemplar_training.config import NEIGHBORS
 from exemplar_training.embedder import Embedder
 from exemplar_training.errors import CheckpointError, ConfigError
 from exemplar_training.files import replace_file
@@ -36,9 +35,10 @@ from exemplar_training.fit.trained import (
     trained_head,
 )
 from exemplar_training.pooling import Pooled
+from exemplar_training.self_supervised.watching import collapse
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from torch import nn
 
@@ -88,7 +88,7 @@ def run(
         training, batches = _prepared(request, RunImages(images, target), here)
         if here.is_main:
             report(_told(training, batches))
-        _fit(training, batches, request.out, stop)
+        _fit(training, batches, request.out, stop, report)
         steps = request.config.schedule.steps
         return Outcome(training.step, steps, stop.signal_number, here.is_main)
 
@@ -108,7 +108,7 @@ def _prepared(request: RunRequest, images: RunImages, here: World) -> tuple[Trai
     head = _head(request, backbone, len(images.images.class_names), content)
     batches = images.batches(config, backbone.spec.input_size, here.shard)
     batches = _measured(batches, backbone, config)
-    method = method_of(config, backbone, head, batches)
+    method = method_of(config, backbone, head, batches, here)
     facts = {ORIGIN: backbone.spec.origin, IMAGES: images.sha256}
     training = training_of(config, method, here, facts)
     if content is not None:
@@ -143,7 +143,7 @@ def _head(
 ) -> nn.Module | None:
     """A new head; where the method is source-free, the one of the run that it starts from."""
     config = request.config
-    if config.method == NEIGHBORS:
+    if not config.has_head:
         return None
     if not config.is_source_free:
         return new_head(config.supervised, dim_of(backbone), class_count, config.seed)
@@ -186,7 +186,9 @@ def _write_config(request: RunRequest) -> None:
     replace_file(request.out / config_file.FILE, text.encode())
 
 
-def _fit(training: Training, batches: Batches, out: Path, stop: Stop) -> None:
+def _fit(
+    training: Training, batches: Batches, out: Path, stop: Stop, report: Callable[[str], None]
+) -> None:
     """The loop with its files, which the main process alone writes."""
 
     def save() -> None:
@@ -198,7 +200,24 @@ def _fit(training: Training, batches: Batches, out: Path, stop: Stop) -> None:
         fit(training, batches, lambda *_: None, save, stop)
         return
     with metrics(out, training.step) as log:
-        fit(training, batches, log.write, save, stop)
+        fit(training, batches, _watched(log.write, report), save, stop)
+
+
+def _watched(
+    write: Callable[[int, Mapping[str, float]], None], report: Callable[[str], None]
+) -> Callable[[int, Mapping[str, float]], None]:
+    """`write`, and each kind of collapse in words when it is first seen."""
+    said: set[str] = set()
+
+    def log(step: int, numbers: Mapping[str, float]) -> None:
+        write(step, numbers)
+        words = collapse(numbers)
+        kind = words.partition("(")[0]
+        if words and kind not in said:
+            said.add(kind)
+            report(f"step {step}: {words}")
+
+    return log
 
 
 def _told(training: Training, batches: Batches) -> str:

@@ -1,0 +1,130 @@
+"""Is anything learned? Effective rank, spread and similarities; and collapse, in words.
+
+Shapes: N images, B batch, H height, W width, C channels, D dim.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from exemplar_training.embedder import Embedder
+    from exemplar_training.fit.batches import Batches
+
+PROBE = 256  # images that are looked at each epoch
+# Outputs whose mean cosine is above 0.99 have a spread below sqrt(1 - 0.99).
+_LEAST_SPREAD = 0.1
+_LEAST_RANK = 2.0  # embeddings along fewer than two directions are a scale, not a space
+_LEAST_RANK_KEPT = 0.5  # SimSiam without stop-gradient has half the rank that it has with it
+
+
+class Watch(nn.Module):
+    """Looks at the same images each epoch, as they would be served. Its numbers are buffers."""
+
+    effective_rank: Tensor
+    feature_spread: Tensor
+    rank_at_start: Tensor
+
+    def __init__(self, embedder: Embedder, batches: Batches, steps: int) -> None:
+        super().__init__()
+        for name in ("effective_rank", "feature_spread", "rank_at_start"):
+            self.register_buffer(name, torch.zeros(()))
+        self._embedder = [embedder]  # in a list, as it is another module's child
+        self._batches, self._steps = batches, steps
+        self._probe_NHWC = batches.spread_out(PROBE)
+
+    def is_due(self, step: int) -> bool:
+        """Whether `step` is the first of an epoch, or the last of all."""
+        epoch, before = (math.floor(self._batches.epoch(each)) for each in (step, step - 1))
+        return epoch != before or step == self._steps - 1
+
+    @torch.no_grad()
+    def look(self) -> None:
+        """Measures the backbone, which is in evaluation mode."""
+        device = self.effective_rank.device
+        parts = torch.split(self._probe_NHWC, self._batches.batch)
+        embeddings_ND = torch.cat([self._embedder[0](part.to(device)) for part in parts]).float()
+        self.effective_rank.copy_(effective_rank(embeddings_ND))
+        self.feature_spread.copy_(spread(embeddings_ND))
+        if self.rank_at_start == 0:
+            self.rank_at_start.copy_(self.effective_rank)
+
+    def told(self) -> dict[str, Tensor]:
+        kept = self.effective_rank / self.rank_at_start.clamp_min(1)
+        return {
+            "effective_rank": self.effective_rank.clone(),
+            "rank_kept": kept,
+            "feature_spread": self.feature_spread.clone(),
+        }
+
+
+def effective_rank(embeddings_ND: Tensor) -> Tensor:
+    """Along how many directions embeddings vary, 1..D: exp of the entropy of singular values.
+
+    Roy & Vetterli 2007, "The effective rank: a measure of effective dimensionality", equation 3.
+    The mean is subtracted; 1 where all are equal.
+    """
+    centered_ND = embeddings_ND - embeddings_ND.mean(0)
+    if not centered_ND.isfinite().all():
+        return centered_ND.new_tensor(math.nan)  # the loop says so, with advice
+    values_D = torch.linalg.svdvals(centered_ND)
+    total = values_D.sum()
+    shares_D = values_D / total.clamp_min(torch.finfo(values_D.dtype).tiny)
+    rank: Tensor = torch.special.entr(shares_D).sum().exp()
+    return rank
+
+
+def spread(embeddings_ND: Tensor) -> Tensor:
+    """The root of the variance of unit vectors, 0..1: 0 where all are equal, 1 around the sphere.
+
+    SimSiam's std times the root of the dim (https://arxiv.org/abs/2011.10566, section 4.1).
+    """
+    mean_D = functional.normalize(embeddings_ND).mean(0)
+    return (1 - mean_D.square().sum()).clamp_min(0).sqrt()
+
+
+def similarities(one_BD: Tensor, other_BD: Tensor) -> dict[str, Tensor]:
+    """Mean cosine of rows that belong together, and of those that do not; the spread of all."""
+    with torch.autocast(one_BD.device.type, enabled=False):
+        one_BD, other_BD = (
+            functional.normalize(one_BD.float()),
+            functional.normalize(other_BD.float()),
+        )
+        every = one_BD.sum(0) @ other_BD.sum(0)
+        own = (one_BD * other_BD).sum()
+        count = len(one_BD)
+        return {
+            "positive_similarity": own / count,
+            "negative_similarity": (every - own) / (count * max(count - 1, 1)),
+            "output_spread": spread(torch.cat([one_BD, other_BD])),
+        }
+
+
+def collapse(numbers: Mapping[str, float]) -> str:
+    """What a line of the log says of a collapse, in words; empty where there is none."""
+    if "rank_kept" not in numbers or numbers["epoch"] < 1:
+        return ""
+    rank, kept = numbers["effective_rank"], numbers["rank_kept"]
+    if numbers["output_spread"] < _LEAST_SPREAD:
+        return (
+            "collapse: all images give nearly the same output "
+            f"(output_spread {numbers['output_spread']:.2g}, expected at least {_LEAST_SPREAD})"
+        )
+    if rank < _LEAST_RANK:
+        return (
+            "collapse: embeddings vary along one direction alone "
+            f"(effective_rank {rank:.2g}, expected at least {_LEAST_RANK})"
+        )
+    if kept < _LEAST_RANK_KEPT:
+        return (
+            "collapse: embeddings vary along less than half of the directions they had at the "
+            f"start (effective_rank {rank:.3g}, {kept:.0%} of it)"
+        )
+    return ""
