@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections import defaultdict
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from call_history import ADD, CLASSIFY, DELETE, OK
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
     from call_history import Call
     from replica_faults import Fault
 
+# A reader that goes on so long gives up soon.
+GIVEN_UP_SECONDS = CHASE_SECONDS - 0.1
 HEALTHY, HINTLESS, BROKEN = "healthy", "listener cut", "another fault"
 # After a fault's end: servers connect again, and a started one takes its share of the processor.
 SETTLING_SECONDS = 2.0
@@ -99,35 +102,51 @@ def _not_found(calls: Sequence[Call]) -> Iterator[Violation]:
         yield from missing(of_name, timeline)
 
 
-def lags(calls: Sequence[Call], faults: Sequence[Fault]) -> dict[str, list[float]]:
-    """How long after an addition was acknowledged a read at another replica first showed it.
+@dataclass(frozen=True)
+class Lag:
+    """Seconds from the acknowledgment of an addition to starts of reads at another replica.
 
-    By what went on meanwhile. Those that were not seen before the reader gave up count as that
-    long; those whose reader got no answer are left out.
+    `unseen`: of the last one that did not show it, 0 where there is none. `seen`: of the first one
+    that did, so the time that reads themselves take is in it.
+    """
+
+    unseen: float
+    seen: float
+
+
+def lags(calls: Sequence[Call], faults: Sequence[Fault]) -> dict[str, list[Lag]]:
+    """How long others did not see additions, by what went on meanwhile.
+
+    Those that were not seen before the reader gave up count as that long; those whose reader got no
+    answer are left out.
     """
     by_client: dict[str, list[Call]] = defaultdict(list)
     for call in sorted(calls, key=lambda c: c.started):
         by_client[call.client].append(call)
-    found: dict[str, list[float]] = {HEALTHY: [], HINTLESS: [], BROKEN: []}
+    found: dict[str, list[Lag]] = {HEALTHY: [], HINTLESS: [], BROKEN: []}
     for own in by_client.values():
-        for added, seen in _chases(own):
-            lag = seen - added.ended
-            found[_circumstances(added.ended, seen, faults)].append(lag)
+        for place, added in enumerate(own):
+            if lag := _lag(added, own[place + 1 :]):
+                found[_circumstances(added.ended, added.ended + lag.seen, faults)].append(lag)
     return found
 
 
-def _chases(own: Sequence[Call]) -> Iterator[tuple[Call, float]]:
-    """Additions of one client, and when it began the first read elsewhere that showed them."""
-    for place, added in enumerate(own):
-        if added.kind != ADD or not added.is_acknowledged_write:
-            continue
-        for read in own[place + 1 :]:
-            is_chasing = read.kind == CLASSIFY and read.name == added.name and not read.min_revision
-            if not is_chasing or read.server == added.server or read.outcome != OK:
-                break
-            if read.revision >= added.revision or read.started > added.ended + CHASE_SECONDS - 0.1:
-                yield added, read.started
-                break
+def _lag(added: Call, after: Iterable[Call]) -> Lag | None:
+    """None where its client did not go on to ask another replica until that showed it."""
+    if added.kind != ADD or not added.is_acknowledged_write:
+        return None
+    unseen = 0.0
+    for read in after:
+        is_chasing = read.kind == CLASSIFY and read.name == added.name and not read.min_revision
+        if not is_chasing or read.server == added.server or read.outcome != OK:
+            return None
+        since = read.started - added.ended
+        if read.revision >= added.revision:
+            return Lag(unseen, since)
+        unseen = since
+        if since > GIVEN_UP_SECONDS:
+            return Lag(unseen, since)
+    return None
 
 
 def _circumstances(began: float, ended: float, faults: Sequence[Fault]) -> str:

@@ -6,7 +6,7 @@ import pytest
 
 from call_history import ADD, CLASSIFY, CREATE, DELETE, LIST, OK, REMOVE, Call, Row
 from history_checker import LOST, WENT_BACK
-from replica_checker import BROKEN, HEALTHY, HINTLESS, lags, replica_violations
+from replica_checker import BROKEN, HEALTHY, HINTLESS, Lag, lags, replica_violations
 from replica_clients import NOT_REACHED
 from replica_faults import CUT, KILL, Fault
 
@@ -91,9 +91,14 @@ def test_a_revision_that_was_acknowledged_is_reached(story):
     assert story.found() == {(LOST, "never reached")}
 
 
-def test_staleness_lasts_to_the_start_of_the_first_read_elsewhere_that_shows_the_addition(story):
+def test_staleness_lasts_to_the_last_read_elsewhere_that_does_not_show_the_addition(story):
     story.tells(CLASSIFY, 2, A, server="other").tells(CLASSIFY, 3, A, B, server="other")
-    assert lags(story.calls, [])[HEALTHY] == [1.5]  # added at 2.5, asked at 3 and 4
+    assert lags(story.calls, [])[HEALTHY] == [Lag(0.5, 1.5)]  # added at 2.5, asked at 3 and 4
+
+
+def test_what_the_first_read_elsewhere_shows_was_never_stale(story):
+    story.tells(CLASSIFY, 3, A, B, server="other")
+    assert lags(story.calls, [])[HEALTHY] == [Lag(0, 0.5)]
 
 
 def test_what_is_read_at_the_same_replica_or_with_a_token_says_nothing_of_staleness(story):
@@ -119,7 +124,7 @@ def test_staleness_is_told_by_what_went_on_meanwhile(story, faults, circumstance
 def test_an_addition_that_is_never_seen_is_as_stale_as_its_reader_was_patient(story):
     for _ in range(6):
         story.tells(CLASSIFY, 2, A, server="other")
-    assert lags(story.calls, [])[HEALTHY] == [5.5]
+    assert lags(story.calls, [])[HEALTHY] == [Lag(5.5, 5.5)]
 
 
 def test_a_true_history_of_several_replicas_has_no_violation(story):
