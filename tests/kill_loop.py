@@ -47,6 +47,7 @@ class Run:
 
     history: History = field(default_factory=History)
     ready_seconds: list[float] = field(default_factory=list)
+    ready_cpu_seconds: list[float] = field(default_factory=list)  # a busy machine changes it little
     steady_answers: list[Any] = field(default_factory=list)  # one entry a life
     kills: int = 0
 
@@ -100,6 +101,7 @@ def _life(backbone, url, number, done):
             calls.change(addition("steady", STEADY))
         done.steady_answers.append(calls.answers("steady"))
         done.ready_seconds.append(time.monotonic() - started)
+        done.ready_cpu_seconds.append(server.cpu_seconds())
         _look(done.history, Life(number, calls))
         yield server, calls
 

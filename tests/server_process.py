@@ -58,6 +58,12 @@ class Server:
         listen: str = self.event("serving")["listen"]
         return listen
 
+    def cpu_seconds(self) -> float:
+        """What it has used so far."""
+        stat = Path(f"/proc/{self.process.pid}/stat").read_text()
+        user, system = stat.rpartition(")")[2].split()[11:13]  # as proc(5) numbers them: 14, 15
+        return (int(user) + int(system)) / os.sysconf("SC_CLK_TCK")
+
     def ended(self) -> int:
         """The exit code; waits for the end."""
         code = self.process.wait(PATIENCE_SECONDS)

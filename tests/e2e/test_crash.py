@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
-from statistics import median
 
 import pytest
 
@@ -65,8 +64,8 @@ def test_nothing_is_refused_for_the_server_s_fault(killed):
 
 
 def test_the_server_is_ready_again_soon(killed):
-    """Half of the times: this machine may be busy with something else now and then."""
-    assert median(killed.ready_seconds) < MOST_READY_SECONDS
+    """In its own time, which a busy machine changes little; `make torture` looks at the clock."""
+    assert max(killed.ready_cpu_seconds) < MOST_READY_SECONDS
 
 
 def test_answers_are_what_they_were_before(killed):

@@ -16,6 +16,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from datetime import UTC, datetime
 from pathlib import Path
+from statistics import median
 from typing import TYPE_CHECKING
 
 from hypothesis import HealthCheck, settings
@@ -101,7 +102,8 @@ def _figures(done: Run, arguments: argparse.Namespace) -> dict[str, str]:
         "calls that a kill interrupted and that were sent once more": str(retried),
         **{kind: _judged(kinds.count(kind), not kinds.count(kind)) for kind in KINDS},
         "ready after a kill, slowest, s": _judged(f"{slowest:.2f}", slowest < READY_SECONDS),
-        "the same, median": f"{sorted(done.ready_seconds)[len(done.ready_seconds) // 2]:.2f}",
+        "the same, median": f"{median(done.ready_seconds):.2f}",
+        "processor time to be ready, slowest, s": f"{max(done.ready_cpu_seconds):.2f}",
     }
 
 
