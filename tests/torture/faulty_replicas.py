@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 import tiny_backbone
+from call_history import ADD
 from history_checker import DUPLICATE, LOST, RESURRECTED, UNEXPLAINED, WENT_BACK
 from postgres_server import postgres_server
 from replica_checker import BROKEN, HEALTHY, HINTLESS, Lag, lags, replica_violations
@@ -39,6 +40,8 @@ if TYPE_CHECKING:
 VIOLATIONS = (LOST, RESURRECTED, DUPLICATE, WENT_BACK, UNEXPLAINED)
 BARS_MS = {HEALTHY: 200, HINTLESS: 2000}  # the 99th percentile of staleness
 MISSED = " (the bar is missed)"
+UUID_CHARACTERS = 36
+HALF_AN_HOUR = 1800.0
 PARTS = "p50 / p99 / most, ms"
 
 
@@ -71,11 +74,19 @@ class Totals:
         )
         self.counts["reads with a token"] += sum(c.min_revision > 0 for c in reads)
         self.counts["reads without"] += sum(c.min_revision == 0 for c in reads)
+        self.counts["exemplar ids that a server made with its clock an hour off"] += _odd(calls)
         for circumstances, lags_of in lags(calls, faults).items():
             self.lags[circumstances] += lags_of
         self.read_seconds += [c.ended - c.started for c in reads]
         self.load.append(os.getloadavg()[0])
         return len(found)
+
+
+def _odd(calls: Sequence[Call]) -> int:
+    """Ids that servers make are UUIDv7: they begin with 48 bits of milliseconds."""
+    ids = [row.exemplar_id for c in calls if c.kind == ADD and c.outcome == "OK" for row in c.rows]
+    made = [int(i.replace("-", "")[:12], 16) / 1000 for i in ids if len(i) == UUID_CHARACTERS]
+    return int(np.sum(np.abs(np.array(made) - np.median(made)) > HALF_AN_HOUR)) if made else 0
 
 
 def main() -> None:
