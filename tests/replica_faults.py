@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from postgres_server import PostgresServer
     from replicas import Replica
 
+TRIES = 5
 KILL, PAUSE = "a replica killed and started again", "a replica stopped for up to 5 s"
 CUT, DEAF = "connections of listeners cut", "listeners cut and no hints, polling only"
 FAST, IMMEDIATE = "PostgreSQL stopped fast and started", "PostgreSQL killed and started"
@@ -92,7 +94,15 @@ class Faults:
             self._shift()
         else:
             (self._postgres.stop if kind == FAST else self._postgres.kill)()
-            self._postgres.start()
+            self._start_again()
+
+    def _start_again(self) -> None:
+        """Someone else may have its port for a moment, such as a client that looks for it there."""
+        for _ in range(TRIES - 1):
+            with suppress(RuntimeError):
+                self._postgres.start()
+                return
+        self._postgres.start()
 
     def _pause(self, seconds: float, over: threading.Event) -> None:
         replica = self._some_replica()
