@@ -32,7 +32,7 @@ class Lifecycles(SqliteHistories):
         name = self.drawn(data)
         updates = [ExemplarUpdate(i, label, None) for i in dict.fromkeys(ids)]
         change = self.run(
-            self.servers[server].sets.update_exemplars(
+            self.servers[server].sets.lifecycle.update_exemplars(
                 TENANT, name, updates, expected_revision=None, key=once("UpdateExemplars")
             )
         )
@@ -48,9 +48,9 @@ class Lifecycles(SqliteHistories):
         sets = self.servers[server].sets
         if (name, snapshot) in self.saved:
             key = once("DeleteSnapshot")
-            self.run(sets.delete_snapshot(TENANT, name, snapshot, key=key))
+            self.run(sets.lifecycle.delete_snapshot(TENANT, name, snapshot, key=key))
         self.run(
-            sets.create_snapshot(
+            sets.lifecycle.create_snapshot(
                 TENANT, name, snapshot, most=2, expected_revision=None, key=once("CreateSnapshot")
             )
         )
@@ -62,7 +62,7 @@ class Lifecycles(SqliteHistories):
         name, snapshot = self.drawn(data, self.saved)
         key = once("RollBackSupportSet")
         change = self.run(
-            self.servers[server].sets.roll_back(
+            self.servers[server].sets.lifecycle.roll_back(
                 TENANT, name, snapshot, expected_revision=None, key=key
             )
         )
@@ -76,7 +76,7 @@ class Lifecycles(SqliteHistories):
         other = "two" if name == "one" else "one"
         key = once("CopySupportSet")
         change = self.run(
-            self.servers[server].sets.copy(TENANT, name, other, min_revision=0, key=key)
+            self.servers[server].sets.lifecycle.copy(TENANT, name, other, min_revision=0, key=key)
         )
         assert change.revision > self.revisions.get(other, 0)
         self.sets[other], self.revisions[other] = dict(self.sets[name]), change.revision
@@ -88,7 +88,9 @@ class Lifecycles(SqliteHistories):
 
     @rule(server=servers)
     def delete_the_tenant(self, server):
-        receipt = self.run(self.servers[server].sets.delete_tenant(TENANT, once("DeleteTenant")))
+        receipt = self.run(
+            self.servers[server].sets.lifecycle.delete_tenant(TENANT, once("DeleteTenant"))
+        )
         assert receipt.support_sets == len(self.sets)
         self.sets, self.saved, self.last_addition = {}, {}, None
 

@@ -289,6 +289,6 @@ async def test_a_change_whose_caller_left_is_seen_by_the_next_query():
     call.cancel()
     await asyncio.gather(call, return_exceptions=True)
     service.store.gate.set()
-    await asyncio.gather(*service.sets._changes)  # noqa: SLF001 - what goes on is the claim
+    await service.sets._changes.settled()  # noqa: SLF001 - what goes on is the claim
     with pytest.raises(NotFoundError):
         await service.classify(image_of(0))

@@ -15,6 +15,7 @@ from exemplar_server.core.exemplars import Change
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
 
+    from exemplar_server.core.changes import Changes
     from exemplar_server.core.exemplars import (
         ExemplarUpdate,
         ItemResult,
@@ -22,7 +23,6 @@ if TYPE_CHECKING:
         RequestKey,
         SavedSnapshot,
     )
-    from exemplar_server.core.ports import Store
     from exemplar_server.core.snapshot import Snapshot
     from exemplar_server.core.snapshot_cache import SnapshotCache
 
@@ -123,18 +123,19 @@ class Ready:
 
 
 class Lifecycle:
-    """A part of SupportSets, which has the store and the cache."""
+    """`snapshot` is how a support set's snapshot is had. One event loop only."""
 
-    _store: Store
-    _cache: SnapshotCache
-
-    async def _to_the_end(
-        self, change: Awaitable[Change], cache: Callable[[Change], Awaitable[object]]
-    ) -> Change:
-        raise NotImplementedError
-
-    async def snapshot(self, tenant: str, name: str, min_revision: int) -> Snapshot:
-        raise NotImplementedError
+    def __init__(
+        self,
+        store: LifecycleStore,
+        cache: SnapshotCache,
+        changes: Changes,
+        snapshot: Callable[[str, str, int], Awaitable[Snapshot]],
+    ) -> None:
+        self._store = store
+        self._cache = cache
+        self._changes = changes
+        self._snapshot = snapshot
 
     async def update_exemplars(
         self,
@@ -148,9 +149,7 @@ class Lifecycle:
         updating = self._store.update_exemplars(
             tenant, name, updates, expected_revision=expected_revision, key=key
         )
-        return await self._to_the_end(
-            updating, lambda change: self._cache.catch_up(tenant, name, change.revision)
-        )
+        return await self._changes.of(tenant, name, updating)
 
     async def update(
         self,
@@ -164,18 +163,14 @@ class Lifecycle:
         updating = self._store.update_support_set(
             tenant, name, keep_images=keep_images, expected_revision=expected_revision, key=key
         )
-        return await self._to_the_end(
-            updating, lambda change: self._cache.catch_up(tenant, name, change.revision)
-        )
+        return await self._changes.of(tenant, name, updating)
 
     async def copy(
         self, tenant: str, name: str, new_name: str, *, min_revision: int, key: RequestKey
     ) -> Change:
         copying = self._store.copy(tenant, name, new_name, min_revision=min_revision, key=key)
         # Another server may have ended a support set of the name that is here yet.
-        return await self._to_the_end(
-            copying, lambda change: self._cache.catch_up(tenant, new_name, change.revision)
-        )
+        return await self._changes.of(tenant, new_name, copying)
 
     async def create_snapshot(
         self,
@@ -211,15 +206,13 @@ class Lifecycle:
         rolling = self._store.roll_back(
             tenant, name, to, expected_revision=expected_revision, key=key
         )
-        return await self._to_the_end(
-            rolling, lambda change: self._cache.catch_up(tenant, name, change.revision)
-        )
+        return await self._changes.of(tenant, name, rolling)
 
     async def warm_up(self, tenant: str, name: str, min_revision: int) -> Ready:
         """Loads the support set and computes what its first query would, by asking one."""
         started = time.perf_counter()
         with self._cache.pin((tenant, name)):
-            snapshot = await self.snapshot(tenant, name, min_revision)
+            snapshot = await self._snapshot(tenant, name, min_revision)
             await asyncio.to_thread(_ask_once, snapshot)
         warm_up_ms = (time.perf_counter() - started) * 1e3
         return Ready(snapshot.support_set.revision, snapshot.size_bytes, warm_up_ms)
@@ -233,7 +226,7 @@ class Lifecycle:
             )
             return Change(0, 0, receipt=receipt)
 
-        return (await self._to_the_end(delete(), _nothing_more)).receipt
+        return (await self._changes.then(delete(), _nothing_more)).receipt
 
 
 async def _nothing_more(_change: Change) -> None: ...

@@ -9,9 +9,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from exemplar_server.core.changes import Changes
 from exemplar_server.core.classify import Answer, Answers, classify
 from exemplar_server.core.contents import embed_contents, in_order, present, usable
 from exemplar_server.core.embedder import Timings
+from exemplar_server.core.embedders import Embedders
 from exemplar_server.core.exemplars import ItemResult, NewExemplar, Page, new_exemplar_id
 from exemplar_server.core.lifecycle import Lifecycle
 from exemplar_server.core.waiting import until_reached
@@ -19,11 +21,10 @@ from exemplar_server.errors import (
     EmptySupportSetError,
     ExemplarError,
     FingerprintMismatchError,
-    NotFoundError,
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
     from numpy.typing import NDArray
 
@@ -74,7 +75,7 @@ class Listed:
     thumbnails: Mapping[str, bytes]
 
 
-class SupportSets(Lifecycle):
+class SupportSets:
     """Every tenant's support sets. One event loop only. `embedders`: the default one first."""
 
     def __init__(
@@ -87,23 +88,16 @@ class SupportSets(Lifecycle):
     ) -> None:
         self._store = store
         self._cache = cache
-        self._embedders = embedders
+        self.embedders = Embedders(embedders)
         self._thumbnails = thumbnails
         self._revision_wait_seconds = revision_wait_seconds
-        self._changes: set[asyncio.Task[Change]] = set()  # the loop itself holds tasks weakly
-
-    def embedder(self, backbone: str) -> Embedder:
-        """The first of the name, or the one of name@version; the default one for an empty name."""
-        for embedder in self._embedders:
-            if backbone in {"", embedder.backbone.manifest.name, embedder.backbone.manifest.label}:
-                return embedder
-        running = ", ".join(e.backbone.manifest.label for e in self._embedders)
-        raise NotFoundError(f"backbone: expected one of {running}, got {backbone!r}")
+        self._changes = Changes(cache)
+        self.lifecycle = Lifecycle(store, cache, self._changes, self.snapshot)
 
     async def create(
         self, tenant: str, name: str, backbone: str, *, keep_images: bool, key: RequestKey
     ) -> SupportSet:
-        manifest = self.embedder(backbone).backbone.manifest
+        manifest = self.embedders.named(backbone).backbone.manifest
         made = await self._store.create(
             tenant,
             name,
@@ -119,7 +113,7 @@ class SupportSets(Lifecycle):
     async def delete(
         self, tenant: str, name: str, expected_revision: int | None, key: RequestKey
     ) -> Change:
-        return await self._to_the_end(
+        return await self._changes.then(
             self._store.delete(tenant, name, expected_revision=expected_revision, key=key),
             lambda _: self._cache.drop(tenant, name),
         )
@@ -201,9 +195,7 @@ class SupportSets(Lifecycle):
             key=key,
         )
         try:
-            change = await self._to_the_end(
-                adding, lambda added: self._cache.catch_up(call.tenant, name, added.revision)
-            )
+            change = await self._changes.of(call.tenant, name, adding)
         except FingerprintMismatchError:  # an upgrade switched backbones: they are embedded anew
             return await self.add(
                 call,
@@ -227,9 +219,7 @@ class SupportSets(Lifecycle):
         removing = self._store.remove(
             tenant, name, exemplar_ids, expected_revision=expected_revision, key=key
         )
-        return await self._to_the_end(
-            removing, lambda change: self._cache.catch_up(tenant, name, change.revision)
-        )
+        return await self._changes.of(tenant, name, removing)
 
     async def snapshot(self, tenant: str, name: str, min_revision: int) -> Snapshot:
         """A snapshot with at least one exemplar.
@@ -279,46 +269,18 @@ class SupportSets(Lifecycle):
         snapshot = await self.snapshot(call.tenant, name, min_revision)
         embedded = await self._embed(call, snapshot.support_set, queries, "queries")
         started = time.perf_counter()
-        base = self.embedder_of(snapshot.support_set).backbone.base
+        base = self.embedders.of(snapshot.support_set).backbone.base
         found = await asyncio.to_thread(_answers, snapshot, embedded, options, base)
         search_ms = (time.perf_counter() - started) * 1e3
         timings = replace(embedded.timings, search_ms=search_ms)
         answers = in_order(embedded, found.answers)
         return Classified(answers, found, snapshot.support_set, timings)
 
-    async def _to_the_end(
-        self, change: Awaitable[Change], cache: Callable[[Change], Awaitable[object]]
-    ) -> Change:
-        """Goes on when the caller leaves: what is committed must reach the cache."""
-
-        async def change_and_cache() -> Change:
-            done = await change
-            await cache(done)
-            return done
-
-        task = asyncio.create_task(change_and_cache())
-        self._changes.add(task)
-        task.add_done_callback(self._changes.discard)
-        return await asyncio.shield(task)
-
     async def _embed(
         self, call: Call, support_set: SupportSet, contents: Sequence[Content], field: str
     ) -> Embeddings:
-        embedder = self.embedder_of(support_set)
+        embedder = self.embedders.of(support_set)
         return await embed_contents(embedder, call.tenant, contents, call.deadline, field)
-
-    def embedder_of(self, support_set: SupportSet) -> Embedder:
-        for embedder in self._embedders:
-            if embedder.backbone.manifest.fingerprint == support_set.fingerprint:
-                return embedder
-        running = ", ".join(
-            f"{e.backbone.manifest.label} (fingerprint {e.backbone.manifest.fingerprint[:12]})"
-            for e in self._embedders
-        )
-        raise FingerprintMismatchError(
-            f"support set {support_set.name!r} was made with backbone {support_set.backbone} "
-            f"(fingerprint {support_set.fingerprint[:12]}), this server runs {running}"
-        )
 
 
 def _answers(

@@ -166,7 +166,7 @@ class Transfers:
         if not options.reembed:
             self._check_running(found)
             return found.support_set, found.pages
-        embedder = self._sets.embedder(options.backbone)
+        embedder = self._sets.embedders.named(options.backbone)
         _check_pictured(found)
         pages = found.pages()
         while (page := await asyncio.to_thread(next, pages, None)) is not None:
@@ -184,7 +184,7 @@ class Transfers:
 
     def _check_running(self, found: SupportSetFile) -> None:
         try:
-            self._sets.embedder_of(found.support_set)
+            self._sets.embedders.of(found.support_set)
         except FingerprintMismatchError as error:
             raise FingerprintMismatchError(
                 f"{error}: run that backbone, or import with reembed: "

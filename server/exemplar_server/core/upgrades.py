@@ -127,7 +127,7 @@ class Upgrades:
         """
         upgrade = await self._store.upgrade(tenant, name)
         old = upgrade.source
-        self._support_sets.embedder_of(
+        self._support_sets.embedders.of(
             replace(upgrade.support_set, backbone=old.backbone, fingerprint=old.fingerprint)
         )
         rolled_back, change = await self._store.roll_back_upgrade(tenant, name)
@@ -147,5 +147,5 @@ class Upgrades:
         await self._store.finish_upgrade(tenant, name)
 
     def _space(self, backbone: str) -> Space:
-        manifest = self._support_sets.embedder(backbone).backbone.manifest
+        manifest = self._support_sets.embedders.named(backbone).backbone.manifest
         return Space(manifest.label, manifest.fingerprint, manifest.dim)

@@ -34,7 +34,7 @@ class EmbeddingServicer(rpc.EmbeddingServiceServicer):
         self, request: pb.EmbedRequest, call: Call
     ) -> pb.EmbedResponse:
         images = wire.images(request, self._limits)
-        embedder = self._support_sets.embedder(wire.backbone(request.backbone))
+        embedder = self._support_sets.embedders.named(wire.backbone(request.backbone))
         embedded = await embedder.embed(call.tenant, images, call.deadline)
         self._metrics.observe(embedded.timings, embedded.items)
         return answers.embed_response(embedded, embedder.backbone.manifest.fingerprint)

@@ -23,7 +23,7 @@ class LifecycleMethods(rpc.SupportSetServiceServicer):
     async def UpdateExemplars(  # type: ignore[override]
         self, request: pb.UpdateExemplarsRequest, call: Call
     ) -> pb.UpdateExemplarsResponse:
-        change = await self._support_sets.update_exemplars(
+        change = await self._support_sets.lifecycle.update_exemplars(
             call.tenant,
             wire.name("support_set", request.support_set),
             wire_lifecycle.updates(request, self._limits),
@@ -35,7 +35,7 @@ class LifecycleMethods(rpc.SupportSetServiceServicer):
     async def UpdateSupportSet(  # type: ignore[override]
         self, request: pb.UpdateSupportSetRequest, call: Call
     ) -> pb.UpdateSupportSetResponse:
-        change = await self._support_sets.update(
+        change = await self._support_sets.lifecycle.update(
             call.tenant,
             wire.name("name", request.name),
             keep_images=wire_lifecycle.keep_images(request),
@@ -47,7 +47,7 @@ class LifecycleMethods(rpc.SupportSetServiceServicer):
     async def CopySupportSet(  # type: ignore[override]
         self, request: pb.CopySupportSetRequest, call: Call
     ) -> pb.CopySupportSetResponse:
-        change = await self._support_sets.copy(
+        change = await self._support_sets.lifecycle.copy(
             call.tenant,
             wire.name("support_set", request.support_set),
             wire.name("new_name", request.new_name),
@@ -61,7 +61,7 @@ class LifecycleMethods(rpc.SupportSetServiceServicer):
     async def CreateSnapshot(  # type: ignore[override]
         self, request: pb.CreateSnapshotRequest, call: Call
     ) -> pb.CreateSnapshotResponse:
-        change = await self._support_sets.create_snapshot(
+        change = await self._support_sets.lifecycle.create_snapshot(
             call.tenant,
             wire.name("support_set", request.support_set),
             wire.name("snapshot", request.snapshot),
@@ -77,13 +77,13 @@ class LifecycleMethods(rpc.SupportSetServiceServicer):
         self, request: pb.ListSnapshotsRequest, call: Call
     ) -> pb.ListSnapshotsResponse:
         name = wire.name("support_set", request.support_set)
-        found = await self._support_sets.snapshots(call.tenant, name)
+        found = await self._support_sets.lifecycle.snapshots(call.tenant, name)
         return answers.snapshots_response(found)
 
     async def DeleteSnapshot(  # type: ignore[override]
         self, request: pb.DeleteSnapshotRequest, call: Call
     ) -> pb.DeleteSnapshotResponse:
-        await self._support_sets.delete_snapshot(
+        await self._support_sets.lifecycle.delete_snapshot(
             call.tenant,
             wire.name("support_set", request.support_set),
             wire.name("snapshot", request.snapshot),
@@ -94,7 +94,7 @@ class LifecycleMethods(rpc.SupportSetServiceServicer):
     async def RollBackSupportSet(  # type: ignore[override]
         self, request: pb.RollBackSupportSetRequest, call: Call
     ) -> pb.RollBackSupportSetResponse:
-        change = await self._support_sets.roll_back(
+        change = await self._support_sets.lifecycle.roll_back(
             call.tenant,
             wire.name("support_set", request.support_set),
             wire_lifecycle.target(request),
@@ -109,7 +109,7 @@ class LifecycleMethods(rpc.SupportSetServiceServicer):
         self, request: pb.WarmUpRequest, call: Call
     ) -> pb.WarmUpResponse:
         name = wire.name("support_set", request.support_set)
-        ready = await self._support_sets.warm_up(call.tenant, name, request.min_revision)
+        ready = await self._support_sets.lifecycle.warm_up(call.tenant, name, request.min_revision)
         return pb.WarmUpResponse(**vars(ready))
 
     async def DeleteTenant(  # type: ignore[override]
@@ -117,5 +117,5 @@ class LifecycleMethods(rpc.SupportSetServiceServicer):
     ) -> pb.DeleteTenantResponse:
         wire_lifecycle.check_confirmation(request, call.tenant)
         key = wire.request_key(request)
-        receipt = await self._support_sets.delete_tenant(call.tenant, key)
+        receipt = await self._support_sets.lifecycle.delete_tenant(call.tenant, key)
         return pb.DeleteTenantResponse(receipt=answers.receipt(receipt))

@@ -43,7 +43,7 @@ class MapServicer(rpc.MapServiceServicer):
     ) -> AsyncIterator[pb.ComputeMapOfItemsResponse]:
         asked = await wire_maps.items_options(request_iterator)
         options = wire_maps.map_options(asked)
-        embedder = self._support_sets.embedder(wire.backbone(asked.backbone))
+        embedder = self._support_sets.embedders.named(wire.backbone(asked.backbone))
         items = wire_maps.items(request_iterator, self._limits)
         async for event in self._maps.of_items(call, embedder, items, options):
             yield answers_maps.items_event(event)
@@ -54,7 +54,7 @@ class MapServicer(rpc.MapServiceServicer):
         name = wire.name("support_set", request.support_set)
         placing = wire_maps.placing(request, self._limits)
         snapshot = await self._support_sets.snapshot(call.tenant, name, request.min_revision)
-        embedder = self._support_sets.embedder_of(snapshot.support_set)
+        embedder = self._support_sets.embedders.of(snapshot.support_set)
         placed = await self._maps.place(call, snapshot, embedder, placing)
         self._metrics.observe(placed.timings, placed.places)
         return answers_maps.place_response(placed)
