@@ -115,8 +115,10 @@ class Client:
 
 
 def is_fresh(call):
-    """Whether all of it is certain to be added: no id was ever used before."""
-    return call.kind == ADD and all(row.exemplar_id.startswith(call.client) for row in call.rows)
+    """Whether all of it is certain to be added: its ids are of no other call."""
+    return call.kind == ADD and all(
+        row.exemplar_id.startswith(row.label.partition("/")[0] + ".") for row in call.rows
+    )
 
 
 def answer(life, call):
