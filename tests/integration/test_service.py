@@ -109,7 +109,7 @@ async def test_no_support_sets_are_one_empty_page(server):
 async def test_a_deleted_support_set_is_gone_and_its_name_is_free(server):
     await taught(server, *IDS)
     gone = await ask(server, deletion())
-    assert (gone.deleted_exemplar_count, gone.revision) == (5, 2)
+    assert (gone.deleted_exemplar_count, gone.revision) == (5, 3)
     code, _ = await refusal(server, sets.GetSupportSetRequest(name="set"))
     assert code is grpc.StatusCode.NOT_FOUND
     again = (await ask(server, creation())).support_set
