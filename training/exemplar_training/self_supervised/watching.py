@@ -30,11 +30,11 @@ class Watch(nn.Module):
 
     effective_rank: Tensor
     feature_spread: Tensor
-    rank_at_start: Tensor
+    highest_rank: Tensor  # since the first epoch: what an untrained network varies along is noise
 
     def __init__(self, embedder: Embedder, batches: Batches, steps: int) -> None:
         super().__init__()
-        for name in ("effective_rank", "feature_spread", "rank_at_start"):
+        for name in ("effective_rank", "feature_spread", "highest_rank"):
             self.register_buffer(name, torch.zeros(()))
         self._embedder = [embedder]  # in a list, as it is another module's child
         self._batches, self._steps = batches, steps
@@ -46,18 +46,19 @@ class Watch(nn.Module):
         return epoch != before or step == self._steps - 1
 
     @torch.no_grad()
-    def look(self) -> None:
+    def look(self, step: int) -> None:
         """Measures the backbone, which is in evaluation mode."""
         device = self.effective_rank.device
         parts = torch.split(self._probe_NHWC, self._batches.batch)
         embeddings_ND = torch.cat([self._embedder[0](part.to(device)) for part in parts]).float()
         self.effective_rank.copy_(effective_rank(embeddings_ND))
         self.feature_spread.copy_(spread(embeddings_ND))
-        if self.rank_at_start == 0:
-            self.rank_at_start.copy_(self.effective_rank)
+        if step > 0:
+            self.highest_rank.copy_(torch.maximum(self.highest_rank, self.effective_rank))
 
     def told(self) -> dict[str, Tensor]:
-        kept = self.effective_rank / self.rank_at_start.clamp_min(1)
+        is_trained = self.highest_rank > 0
+        kept = torch.where(is_trained, self.effective_rank / self.highest_rank.clamp_min(1), 1.0)
         return {
             "effective_rank": self.effective_rank.clone(),
             "rank_kept": kept,
@@ -124,7 +125,7 @@ def collapse(numbers: Mapping[str, float]) -> str:
         )
     if kept < _LEAST_RANK_KEPT:
         return (
-            "collapse: embeddings vary along less than half of the directions they had at the "
-            f"start (effective_rank {rank:.3g}, {kept:.0%} of it)"
+            "collapse: embeddings vary along less than half of the directions that they had "
+            f"(effective_rank {rank:.3g}, rank_kept {kept:.2g})"
         )
     return ""
