@@ -64,7 +64,7 @@ def test_what_varies_is_no_collapse_and_the_first_epoch_is_no_verdict():
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
-        ({"output_spread": 0.04}, "all images give nearly the same output (output_spread 0.04,"),
+        ({"output_spread": 0.27}, "all images give nearly the same output (output_spread 0.27,"),
         ({"effective_rank": 1.5}, "embeddings vary along one direction alone (effective_rank 1.5,"),
         ({"rank_kept": 0.4}, "less than half of the directions that they had"),
     ],

@@ -21,7 +21,19 @@ if TYPE_CHECKING:
     Curve = list[tuple[float, float]]  # step and value
 
 _NOT_LEARNING = {"step", "epoch", "images_per_second"}
-_TITLES = {"loss": "loss of the batch", "accuracy": "right in the batch", "rate": "learning rate"}
+_TITLES = {
+    "loss": "loss of the batch",
+    "accuracy": "right in the batch",
+    "rate": "learning rate",
+    "positive_similarity": "similarity of what belongs together",
+    "negative_similarity": "similarity of what does not",
+    "output_spread": "spread of outputs",
+    "effective_rank": "effective rank of embeddings",
+    "rank_kept": "effective rank over its highest",
+    "feature_spread": "spread of embeddings",
+    "queue_age": "age of keys in steps",
+    "ema_distance": "distance of the slow copy",
+}
 _MOST_POINTS = 200
 _HEIGHT, _LEFT, _RIGHT, _TOP, _BOTTOM = 220, 46, 322, 26, 182
 
