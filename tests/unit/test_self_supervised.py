@@ -4,11 +4,14 @@ import importlib
 import importlib.util
 import math
 from collections import deque
+from pathlib import Path
 
 import pytest
 import torch
 from torch import nn
 
+from exemplar_training import config_file
+from exemplar_training.config import SELF_SUPERVISED
 from exemplar_training.self_supervised.byol import byol_loss, tau_at
 from exemplar_training.self_supervised.cpc import Context, cut, info_nce
 from exemplar_training.self_supervised.moco import Queue, in_parts, moco_loss, shuffled
@@ -27,6 +30,15 @@ def normal(*shape, seed=0, **options):
 
 def unit(*shape, seed=0):
     return nn.functional.normalize(normal(*shape, seed=seed, dtype=torch.float64))
+
+
+@pytest.mark.parametrize("method", SELF_SUPERVISED)
+def test_the_configuration_for_letters_is_one_for_each_method(method):
+    path = Path(config_file.__file__).parent / "configs/letters_without_labels.toml"
+    chosen = config_file.read(path, [f"method={method}"])
+    assert chosen.is_self_supervised
+    assert chosen.moco.queue % chosen.data.batch == 0
+    assert chosen.data.batch % chosen.moco.splits == 0
 
 
 def gradients(method):
