@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from exemplar_server.core.embedder import Backbone
+from exemplar_server.core.embedders import Embedders
 from exemplar_server.core.upgrades import (
     ROLLED_BACK,
     ROLLING_BACK,
@@ -171,7 +172,7 @@ async def test_what_was_embedded_before_the_switch_is_embedded_anew_when_it_come
             await taught.upgrade()
             return await taught.embedder.embed(tenant, images, deadline)
 
-    taught.sets._embedders = [Switching(), taught.new]  # noqa: SLF001 - a moment to stop at
+    taught.sets.embedders = Embedders([Switching(), taught.new])
     added = await taught.add(labelled("c", late, "c0"))
     assert added.fingerprint == NEW.fingerprint
     assert (await neighbors(taught, late))[0] == ("c0", 1.0)
