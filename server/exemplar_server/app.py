@@ -149,7 +149,7 @@ async def _build(settings: Settings, stack: AsyncExitStack) -> Service:
     )
     stored = SqlTransfers(store, settings.quotas())
     await stored.sweep_at_start()
-    transfers = Transfers(store, stored, support_sets, settings.transfer_bytes)
+    transfers = Transfers(store, stored, support_sets, cache, settings.transfer_bytes)
     upgrades = work_off_upgrades(
         store,
         support_sets,

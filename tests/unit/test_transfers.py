@@ -4,6 +4,7 @@ import asyncio
 import hashlib
 import io
 import tempfile
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -44,7 +45,7 @@ class FakeTransferStore:
 
     async def take_in(self, tenant, name, like, pages, key):
         self.taken[name] = like, [exemplar for page in pages() for exemplar in page]
-        return like
+        return replace(like, name=name, revision=9)
 
 
 class Overloaded(FakeEmbedder):
@@ -68,7 +69,7 @@ def stored():
 def make(stored):
     def make(embedder=None, most_bytes=2**20):
         service = Service(embedder)
-        return service, Transfers(service.store, stored, service.sets, most_bytes)
+        return service, Transfers(service.store, stored, service.sets, service.cache, most_bytes)
 
     return make
 
@@ -115,6 +116,17 @@ async def test_an_export_waits_for_no_revision_that_is_not_there(make):
     await service.create()
     with pytest.raises(RevisionNotReachedError):
         await anext(transfers.export(TENANT, "set", 9))
+
+
+async def test_an_import_shows_no_earlier_support_set_of_its_name(make):
+    """Another server ended it: what is held here is of the incarnation before."""
+    service, transfers = make()
+    data = await exported(service, transfers)
+    await service.create("new")
+    await service.cache.get(TENANT, "new", 0)
+    await service.store.delete(TENANT, "new", expected_revision=None, key=once())
+    await taken(transfers, data)
+    assert service.cache.peek((TENANT, "new")) is None
 
 
 async def test_images_are_embedded_anew_when_the_backbone_has_room(make, stored):

@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from exemplar_server.core.embedder import Embedder
     from exemplar_server.core.exemplars import Exemplar, NewExemplar, RequestKey, SupportSet
     from exemplar_server.core.ports import Store
+    from exemplar_server.core.snapshot_cache import SnapshotCache
     from exemplar_server.core.support_set_reading import Check
     from exemplar_server.core.support_sets import Call, SupportSets
 
@@ -109,9 +110,15 @@ class Transfers:
     """
 
     def __init__(
-        self, store: Store, transfers: TransferStore, sets: SupportSets, most_bytes: int
+        self,
+        store: Store,
+        transfers: TransferStore,
+        sets: SupportSets,
+        cache: SnapshotCache,
+        most_bytes: int,
     ) -> None:
         self._store = store
+        self._cache = cache
         self._transfers = transfers
         self._sets = sets
         self._most_bytes = most_bytes
@@ -155,9 +162,12 @@ class Transfers:
             await _receive(file, options, chunks)
             found = await asyncio.to_thread(SupportSetFile, file, check, image_bytes)
             like, pages = await self._embedded(call, options, found, vectors)
-            return await self._transfers.take_in(
+            made = await self._transfers.take_in(
                 call.tenant, options.name, like, pages, options.key
             )
+        # Another server may have ended a support set of the name that is here yet.
+        await self._cache.catch_up(call.tenant, options.name, made.revision)
+        return made
 
     async def _embedded(
         self, call: Call, options: ImportOptions, found: SupportSetFile, vectors: BinaryIO
