@@ -9,6 +9,7 @@ from scipy.stats import t as student
 from exemplar_server.core import heads
 from exemplar_server.core.base_prototypes import NO_BASE, centered
 from exemplar_server.core.familiarity import (
+    BEYOND,
     Unfamiliar,
     familiarity,
     student_quantile,
@@ -110,7 +111,7 @@ def test_the_order_of_exemplars_is_irrelevant(base):
 
 def test_a_rate_of_one_accepts_all_and_of_zero_none():
     it = Unfamiliar(0.5, 0.1, 5, np.zeros(0))
-    assert (it.threshold(1.0), it.threshold(0.0)) == (-math.inf, math.inf)
+    assert (it.threshold(1.0), it.threshold(0.0)) == (-BEYOND, BEYOND)
 
 
 @pytest.mark.parametrize("labels", [2, 5, 1000])

@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 # How much of the prototypes' mean is taken from each: what all labels share makes nothing familiar.
 # 0.5 was best on Fashion-MNIST and letters, and on CIFAR-10's training images.
 COMMON_SHARE = 0.5
+# No familiarity is so high or low: a cosine less the pull of at most 1.5.
+BEYOND = 3.0
 
 
 @dataclass(frozen=True)
@@ -93,7 +95,7 @@ class Unfamiliar:
     def threshold(self, false_accept_rate: float) -> float:
         """Reached by that share of those of no label: a prediction interval, wide for few."""
         if not 0 < false_accept_rate < 1:
-            return -math.inf if false_accept_rate else math.inf
+            return -BEYOND if false_accept_rate else BEYOND
         spread = math.sqrt(1 + 1 / self.label_count)
         quantile = student_quantile(1 - false_accept_rate, max(self.label_count - 1, 2))
         return self.mean + quantile * spread * self.deviation
