@@ -1,15 +1,12 @@
 """The cache: loaded once, within its budget, and nothing that is in use is taken away."""
 
 import asyncio
-from contextlib import ExitStack
 
 import numpy as np
 import pytest
 
-from exemplar_server.core import merging, snapshot_cache
-from exemplar_server.core import snapshot as snapshots
-from exemplar_server.core.snapshot import advance, empty, expected_bytes
-from exemplar_server.core.snapshot_cache import SnapshotCache
+from cached_stores import ROWS, CountingStore, bytes_of, cache_of, fill, stored
+from exemplar_server.core import snapshot_cache
 from exemplar_server.errors import (
     CorruptSupportSetError,
     NotFoundError,
@@ -17,79 +14,17 @@ from exemplar_server.errors import (
     StoreUnavailableError,
 )
 from fakes import (
-    DIM,
-    FINGERPRINT,
     TENANT,
-    BruteIndex,
-    FakeStore,
-    RoughIndex,
-    exemplar,
     once,
     unit_rows,
 )
 
-ROWS = 10
 QUERIES_QD = unit_rows(np.random.default_rng(7), 3)
-
-
-class CountingStore(FakeStore):
-    """Counts what is read. Reading waits for `gate`; a `broken` name raises its error."""
-
-    def __init__(self):
-        super().__init__()
-        self.deltas, self.reading, self.most_reading = [], 0, 0
-        self.broken = {}
-        self.started = asyncio.Semaphore(0)
-        self.gate = asyncio.Event()
-        self.gate.set()
-
-    async def delta(self, tenant, name, incarnation, revision):
-        self.deltas.append(name)
-        self.started.release()
-        self.reading += 1
-        self.most_reading = max(self.reading, self.most_reading)
-        await self.gate.wait()
-        self.reading -= 1
-        if name in self.broken:
-            raise self.broken[name]
-        return await super().delta(tenant, name, incarnation, revision)
 
 
 @pytest.fixture
 def store():
     return CountingStore()
-
-
-async def fill(store, name, rows=ROWS, first=0):
-    made = [exemplar(f"{n:04}", label=f"l{n % 3}", seed=n) for n in range(first, first + rows)]
-    target = await store.get(TENANT, name)
-    return await store.add(
-        TENANT, target, made, all_or_nothing=True, expected_revision=None, key=once()
-    )
-
-
-async def stored(store, *names, rows=ROWS):
-    for name in names:
-        await store.create(
-            TENANT,
-            name,
-            backbone="tiny",
-            fingerprint=FINGERPRINT,
-            dim=DIM,
-            keep_images=False,
-            key=once("CreateSupportSet"),
-        )
-        await fill(store, name, rows)
-
-
-async def bytes_of(store, name):
-    return expected_bytes(await store.get(TENANT, name))
-
-
-async def cache_of(store, sets, **options):
-    """A cache with room for so many support sets of ROWS exemplars."""
-    room = await bytes_of(store, "a")
-    return SnapshotCache(store, BruteIndex, RoughIndex, int(sets * room), **options)
 
 
 async def test_many_calls_at_once_load_a_support_set_once(store):
@@ -256,65 +191,3 @@ async def test_a_corrupt_support_set_that_is_deleted_is_gone(store):
     assert cache.corrupt_count == 0
     with pytest.raises(NotFoundError):
         await cache.get(TENANT, "a", 0)
-
-
-@pytest.fixture
-def small_tail(monkeypatch):
-    monkeypatch.setattr(snapshots, "TAIL_ROWS", 4)
-    monkeypatch.setattr(merging, "TAIL_ROWS", 4)
-
-
-async def grown(store, cache, additions):
-    for step in range(additions):
-        change = await fill(store, "a", 5, first=ROWS + 5 * step)
-        await cache.catch_up(TENANT, "a", change.revision)
-
-
-@pytest.mark.usefixtures("small_tail")
-async def test_segments_merge_in_the_background(store):
-    await stored(store, "a")
-    cache = await cache_of(store, 100)
-    await cache.get(TENANT, "a", 0)
-    await grown(store, cache, 20)
-    await cache.settled()
-    snapshot = cache.peek((TENANT, "a"))
-    assert snapshot.live_count == ROWS + 100
-    assert len(snapshot.segments) < 7
-    assert cache.size_bytes == snapshot.size_bytes
-    whole = await store.delta(TENANT, "a", "", 0)
-    expected = advance(empty(whole.support_set), whole, BruteIndex)
-    assert snapshot.search(QUERIES_QD, 20) == expected.search(QUERIES_QD, 20)
-
-
-@pytest.mark.usefixtures("small_tail")
-async def test_a_merge_that_does_not_fit_is_left_and_the_segments_serve(store):
-    await stored(store, "a")
-    cache = await cache_of(store, 1.6)
-    with ExitStack() as pins:
-        pins.enter_context(cache.pin((TENANT, "a")))
-        await cache.get(TENANT, "a", 0)
-        await grown(store, cache, 2)
-        await cache.settled()
-        assert cache.peek((TENANT, "a")).live_count == ROWS + 10
-
-
-@pytest.mark.usefixtures("small_tail")
-async def test_a_support_set_deleted_during_a_merge_stays_deleted(store):
-    await stored(store, "a")
-    cache = await cache_of(store, 100)
-    await cache.get(TENANT, "a", 0)
-    await grown(store, cache, 4)
-    await store.delete(TENANT, "a", expected_revision=None, key=once("DeleteSupportSet"))
-    await cache.drop(TENANT, "a")
-    await cache.settled()
-    assert (len(cache), cache.size_bytes) == (0, 0)
-
-
-@pytest.mark.usefixtures("small_tail")
-async def test_closing_ends_merges(store):
-    await stored(store, "a")
-    cache = await cache_of(store, 100)
-    await cache.get(TENANT, "a", 0)
-    await grown(store, cache, 4)
-    await cache.close()
-    await cache.settled()
