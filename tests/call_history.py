@@ -34,8 +34,8 @@ class Call:
     """One call with all its retries, from the first try's start to the last one's answer.
 
     `outcome` is OK, the name of a gRPC status, or NOBODY_KNOWS. `rows` are those added, removed or
-    seen; of an addition that nobody knows about, those sent. `refused` are the ids of those that
-    were there already (additions) or were not there (removals).
+    seen (`is_part`: only some of them); of an addition that nobody knows about, those sent.
+    `refused` are the ids of those that were there already (additions) or were not there (removals).
     """
 
     client: str
@@ -51,6 +51,7 @@ class Call:
     revision: int = 0
     exemplar_count: int | None = None
     rows: tuple[Row, ...] = ()
+    is_part: bool = False
     refused: tuple[str, ...] = ()
 
     @property

@@ -191,7 +191,8 @@ def _classify(calls, call):
     )
     answered = calls.classification.Classify(request, timeout=calls.patience_seconds)
     rows = tuple(Row(n.exemplar_id, n.label) for n in answered.answers[0].neighbors)
-    return {"revision": answered.revision, "rows": rows}
+    is_part = len(rows) == MOST_NEIGHBORS  # there may be more: several clients add at once
+    return {"revision": answered.revision, "rows": rows, "is_part": is_part}
 
 
 SEND = {

@@ -50,9 +50,18 @@ class Caller:
             return error.code()
         return grpc.StatusCode.OK
 
+    async def refusal(self, name):
+        """The status of a call that must be refused before its messages are read.
+
+        A refusal that comes while the client still sends its messages shows there, now and then, as
+        INTERNAL: it is asked again.
+        """
+        codes = [await self.code(name) for _ in range(3 if METHODS[name].client_streaming else 1)]
+        return min(codes, key=lambda code: code is grpc.StatusCode.INTERNAL)
+
     async def codes(self):
         """The status of every method, asked with an empty request."""
-        return {name: await self.code(name) for name in METHODS}
+        return {name: await self.refusal(name) for name in METHODS}
 
     async def failure(self, name, request):
         """Reason and message of a call, or of an item of a stream, that must fail."""
