@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from exemplar_server.core import heads
 from exemplar_server.core.leave_one_out import BLOCK
 
 if TYPE_CHECKING:
@@ -122,16 +121,13 @@ def unfamiliar(own: LeftOut, base: BasePrototypes) -> Unfamiliar | None:
     """None where there is no second label to hold out."""
     if own.label_count == 1:
         return None
-    sums_LD = heads.label_sums(own.embeddings_ND, own.codes_N, own.label_count)
-    known = familiarity(heads.unit(sums_LD).astype(np.float32), base)
+    known = familiarity(own.prototypes_LD, base)
     seen_NS = base.seen(own.embeddings_ND)
     similarities_NL = seen_NS @ known.prototypes_LS.T
     strange_N = _held_out(known, seen_NS, similarities_NL, own.codes_N)
-    for start in range(0, len(seen_NS), BLOCK):
-        rows = np.arange(start, min(start + BLOCK, len(seen_NS)))
-        rest_BD = heads.unit(sums_LD[own.codes_N[rows]] - own.embeddings_ND[rows])
-        rest = familiarity(rest_BD.astype(np.float32), base)
-        similarities_NL[rows, own.codes_N[rows]] = (rest.prototypes_LS * seen_NS[rows]).sum(axis=1)
+    for rows_B, own_BD in own.own_prototypes():
+        own_BS = familiarity(own_BD.astype(np.float32), base).prototypes_LS
+        similarities_NL[rows_B, own.codes_N[rows_B]] = (own_BS * seen_NS[rows_B]).sum(axis=1)
     asked_N = own.has_other_N
     known_N = known.of_seen(seen_NS[asked_N], similarities_NL[asked_N])
     return Unfamiliar(

@@ -16,6 +16,8 @@ from exemplar_server.core.duplicates import SCALE_NEIGHBORS
 from exemplar_server.core.nearest import nearest_others
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from numpy.typing import NDArray
 
     from exemplar_server.core.nearest import Nearest
@@ -73,15 +75,27 @@ class LeftOut:
     @cached_property
     def prototype_similarities_NL(self) -> NDArray[np.float64]:
         """Cosines with every label's prototype, an exemplar's own label's without it."""
-        sums_LD = heads.label_sums(self.embeddings_ND, self.codes_N, self.label_count)
-        prototypes_LD = heads.unit(sums_LD).astype(np.float32)
-        similarities_NL = (self.embeddings_ND @ prototypes_LD.T).astype(np.float64)
-        for start in range(0, len(self.codes_N), BLOCK):
-            rows = np.arange(start, min(start + BLOCK, len(self.codes_N)))
-            own_BD = heads.unit(sums_LD[self.codes_N[rows]] - self.embeddings_ND[rows])
-            own_B = (own_BD * self.embeddings_ND[rows]).sum(axis=1)
-            similarities_NL[rows, self.codes_N[rows]] = own_B
+        similarities_NL = (self.embeddings_ND @ self.prototypes_LD.T).astype(np.float64)
+        for rows_B, own_BD in self.own_prototypes():
+            own_B = (own_BD * self.embeddings_ND[rows_B]).sum(axis=1)
+            similarities_NL[rows_B, self.codes_N[rows_B]] = own_B
         return similarities_NL
+
+    @property
+    def prototypes_LD(self) -> NDArray[np.float32]:
+        """Every label's prototype, nobody left out."""
+        return heads.unit(self._sums_LD).astype(np.float32)
+
+    def own_prototypes(self) -> Iterator[tuple[NDArray[np.int64], NDArray[np.float64]]]:
+        """Rows, a block at a time, and the prototype of each one's label without it, (B, D)."""
+        for start in range(0, len(self.codes_N), BLOCK):
+            rows_B = np.arange(start, min(start + BLOCK, len(self.codes_N)))
+            own_BD = self._sums_LD[self.codes_N[rows_B]] - self.embeddings_ND[rows_B]
+            yield rows_B, heads.unit(own_BD)
+
+    @cached_property
+    def _sums_LD(self) -> NDArray[np.float64]:
+        return heads.label_sums(self.embeddings_ND, self.codes_N, self.label_count)
 
     def nearest(self, k: int) -> Nearest:
         """Each exemplar's nearest others: k, and as many as near-duplicates are told by."""
