@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from contextlib import aclosing, contextmanager
+from contextlib import aclosing
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING
@@ -13,10 +13,10 @@ import numpy as np
 from exemplar_server.core import map_placing, map_rows
 from exemplar_server.core.contents import embed_contents, in_order, present
 from exemplar_server.core.map_placing import Placed
-from exemplar_server.errors import OverloadedError
+from exemplar_server.core.turns import Turns
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
+    from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 
     from numpy.typing import NDArray
 
@@ -37,8 +37,10 @@ DELIVERY = "DELIVERY"
 FEWEST_POINTS = 4
 # Points a message: with thumbnails of about 2 KB well under the message limit.
 POINTS_A_CHUNK = 256
-# What a tenant is told to wait while a job of its is under way: one that it cancels ends sooner.
-RETRY_AFTER_SECONDS = 1.0
+UNDER_WAY = (
+    "maps: expected one at a time, and one of tenant {tenant} is under way: "
+    "wait for its end or cancel it"
+)
 
 
 @dataclass(frozen=True)
@@ -114,31 +116,6 @@ def is_too_plain(embeddings_ND: NDArray[np.float32]) -> bool:
     return count < FEWEST_POINTS or dim == 1 or is_one_place
 
 
-class Turns:
-    """Which tenants have a job under way: one at a time, since each holds a map's memory.
-
-    One event loop only.
-    """
-
-    def __init__(self) -> None:
-        self._tenants: set[str] = set()
-
-    @contextmanager
-    def take(self, tenant: str) -> Iterator[None]:
-        """Raises OverloadedError while the tenant has one."""
-        if tenant in self._tenants:
-            raise OverloadedError(
-                f"maps: expected one at a time, and one of tenant {tenant!r} is under way: "
-                "wait for its end or cancel it",
-                RETRY_AFTER_SECONDS,
-            )
-        self._tenants.add(tenant)
-        try:
-            yield
-        finally:
-            self._tenants.remove(tenant)
-
-
 class Maps:
     """Draws maps, one a tenant at a time. One event loop only.
 
@@ -149,7 +126,7 @@ class Maps:
 
     def __init__(self, maker: MapMaker, thumbnails: Thumbnails, most_points: int) -> None:
         self._maker = maker
-        self._turns = Turns()
+        self._turns = Turns(UNDER_WAY)
         self._thumbnails = thumbnails
         self._most_points = most_points
 

@@ -18,6 +18,7 @@ from exemplar_server.core.archive import CHUNK_BYTES, sha256_of
 from exemplar_server.core.contents import usable
 from exemplar_server.core.support_set_file import SupportSetWriter
 from exemplar_server.core.support_set_reading import SupportSetFile
+from exemplar_server.core.turns import Turns
 from exemplar_server.errors import (
     AlreadyExistsError,
     DeadlineExceededError,
@@ -44,7 +45,7 @@ if TYPE_CHECKING:
 
 # Transfers at once, each of which may take a temporary file and a thread of the store.
 AT_ONCE = 4
-RETRY_AFTER_SECONDS = 1.0
+ONE_MORE = f"transfers: expected one a tenant and {AT_ONCE} in all at a time, got one more"
 MOST_SILENT_SECONDS = 60.0
 # Images that are embedded anew at a time.
 EMBEDDED_AT_ONCE = 32
@@ -122,14 +123,14 @@ class Transfers:
         self._transfers = transfers
         self._sets = sets
         self._most_bytes = most_bytes
-        self._tenants: set[str] = set()
+        self._turns = Turns(ONE_MORE, AT_ONCE)
 
     async def export(
         self, tenant: str, name: str, min_revision: int
     ) -> AsyncIterator[Exported | bytes]:
         """What comes, then its bytes."""
         (await self._store.get(tenant, name)).check_reached(min_revision)
-        with self._turn(tenant), _temporary_file() as file:
+        with self._turns.take(tenant), _temporary_file() as file:
             with SupportSetWriter(file, self._most_bytes) as writer:
                 support_set = await self._transfers.walk(tenant, name, writer)
                 size = await asyncio.to_thread(writer.finish)
@@ -158,7 +159,7 @@ class Transfers:
             return await self._store.get(call.tenant, options.name)
         await self._check_free(call.tenant, options.name)
         self._check_size(options.size_bytes)
-        with self._turn(call.tenant), _temporary_file() as file, _temporary_file() as vectors:
+        with self._turns.take(call.tenant), _temporary_file() as file, _temporary_file() as vectors:
             await _receive(file, options, chunks)
             found = await asyncio.to_thread(SupportSetFile, file, check, image_bytes)
             like, pages = await self._embedded(call, options, found, vectors)
@@ -215,19 +216,6 @@ class Transfers:
                 f"size_bytes: expected up to {self._most_bytes} (EXEMPLAR_TRANSFER_BYTES), "
                 f"got {size_bytes}"
             )
-
-    @contextmanager
-    def _turn(self, tenant: str) -> Iterator[None]:
-        if tenant in self._tenants or len(self._tenants) >= AT_ONCE:
-            raise OverloadedError(
-                f"transfers: expected one a tenant and {AT_ONCE} in all at a time, got one more",
-                RETRY_AFTER_SECONDS,
-            )
-        self._tenants.add(tenant)
-        try:
-            yield
-        finally:
-            self._tenants.remove(tenant)
 
 
 @contextmanager
