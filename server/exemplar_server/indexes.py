@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import TYPE_CHECKING
 
 from exemplar_server.backends.faiss_index import FlatIndex, IvfIndex
 from exemplar_server.core import heap
+from exemplar_server.core.background import work_until_left
 from exemplar_server.core.follower import Follower
 from exemplar_server.core.snapshot_cache import SnapshotCache
 
@@ -32,8 +32,7 @@ def hold_indexes(
     )
     stack.push_async_callback(cache.close)
     follower = Follower(store, cache)
-    following = asyncio.create_task(follower.follow())
-    stack.push_async_callback(_ended, following)
+    work_until_left(stack, follower.follow())
     metrics.watch(
         "exemplar_index_age_seconds",
         "Since all support sets held were last known to be as the store has them.",
@@ -56,8 +55,3 @@ def hold_indexes(
         lambda: cache.corrupt_count,
     )
     return cache
-
-
-async def _ended(task: asyncio.Task[None]) -> None:
-    task.cancel()
-    await asyncio.gather(task, return_exceptions=True)

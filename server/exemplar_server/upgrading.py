@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import TYPE_CHECKING
 
 from exemplar_server.backends.sql_upgrade_store import SqlUpgrades
+from exemplar_server.core.background import work_until_left
 from exemplar_server.core.upgrade_worker import UpgradeWorker
 from exemplar_server.core.upgrades import Upgrades
 
@@ -35,16 +35,10 @@ def work_off_upgrades(
     manifests = [embedder.backbone.manifest for embedder in embedders]
     stored = SqlUpgrades(store, {m.fingerprint: m.label for m in manifests})
     worker = UpgradeWorker(stored, cache, embedders, lambda: admission.images > 0)
-    working = asyncio.create_task(worker.run())
-    stack.push_async_callback(_ended, working)
+    work_until_left(stack, worker.run())
     metrics.watch(
         "exemplar_upgrades_under_way",
         "Support sets that are being embedded with another backbone.",
         lambda: worker.job_count,
     )
     return Upgrades(stored, support_sets, cache, worker)
-
-
-async def _ended(task: asyncio.Task[None]) -> None:
-    task.cancel()
-    await asyncio.gather(task, return_exceptions=True)

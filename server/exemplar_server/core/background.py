@@ -1,4 +1,4 @@
-"""A thread for work that nobody waits for."""
+"""Work that nobody waits for: on a thread of its own, or until a stack is left."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any, TypeVar
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Coroutine
+    from contextlib import AsyncExitStack
 
 T = TypeVar("T")
 
@@ -44,3 +45,13 @@ class Background:
                 except BaseException as error:  # noqa: BLE001 - whoever waits for it gets it
                     future.set_exception(error)
             del future, work  # else they live until the next piece of work
+
+
+def work_until_left(stack: AsyncExitStack, work: Coroutine[Any, Any, None]) -> None:
+    """Begins the work; leaving the stack ends it."""
+    stack.push_async_callback(_ended, asyncio.create_task(work))
+
+
+async def _ended(task: asyncio.Task[None]) -> None:
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
