@@ -256,25 +256,15 @@ class SupportSets:
             TooFewExemplarsError: for the head or the coverage asked for.
         """
         with self._cache.pin((call.tenant, name)):
-            return await self._classify(call, name, queries, options, min_revision)
-
-    async def _classify(
-        self,
-        call: Call,
-        name: str,
-        queries: Sequence[Content],
-        options: ClassifyOptions,
-        min_revision: int,
-    ) -> Classified:
-        snapshot = await self.snapshot(call.tenant, name, min_revision)
-        embedded = await self._embed(call, snapshot.support_set, queries, "queries")
-        started = time.perf_counter()
-        base = self.embedders.of(snapshot.support_set).backbone.base
-        found = await asyncio.to_thread(_answers, snapshot, embedded, options, base)
-        search_ms = (time.perf_counter() - started) * 1e3
-        timings = replace(embedded.timings, search_ms=search_ms)
-        answers = in_order(embedded, found.answers)
-        return Classified(answers, found, snapshot.support_set, timings)
+            snapshot = await self.snapshot(call.tenant, name, min_revision)
+            embedded = await self._embed(call, snapshot.support_set, queries, "queries")
+            started = time.perf_counter()
+            base = self.embedders.of(snapshot.support_set).backbone.base
+            found = await asyncio.to_thread(_answers, snapshot, embedded, options, base)
+            search_ms = (time.perf_counter() - started) * 1e3
+            timings = replace(embedded.timings, search_ms=search_ms)
+            answers = in_order(embedded, found.answers)
+            return Classified(answers, found, snapshot.support_set, timings)
 
     async def _embed(
         self, call: Call, support_set: SupportSet, contents: Sequence[Content], field: str
