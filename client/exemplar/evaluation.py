@@ -85,7 +85,7 @@ class Evaluation:
     """Every exemplar answered by the others. `accuracy` is None where no label has two exemplars.
 
     Confusions come the most frequent first, suspects the likeliest first, duplicates the closest
-    first. `thumbnails` are JPEGs of at most 64 x 64 pixels by exemplar id, of those that the
+    across labels first and then the closest. `thumbnails` are JPEGs of at most 64 x 64 pixels by exemplar id, of those that the
     findings name and whose images are kept; only where asked for.
     """
 

@@ -84,3 +84,4 @@ async def test_closing_ends_merges(store):
     await grown(store, cache, 4)
     await cache.close()
     await cache.settled()
+    assert cache.peek((TENANT, "a")).live_count == ROWS + 20
