@@ -84,9 +84,9 @@ class Duplicate:
 class Evaluation:
     """Every exemplar answered by the others. `accuracy` is None where no label has two exemplars.
 
-    Confusions come the most frequent first, suspects the likeliest first, duplicates the closest
-    across labels first and then the closest. `thumbnails` are JPEGs of at most 64 x 64 pixels by exemplar id, of those that the
-    findings name and whose images are kept; only where asked for.
+    Confusions come the most frequent first, suspects the likeliest first, duplicates those across
+    labels first and then the closest. `thumbnails` are JPEGs of at most 64 x 64 pixels by exemplar
+    id, of those that the findings name and whose images are kept; only where asked for.
     """
 
     support_set: str
