@@ -34,7 +34,7 @@ async def filled(calls):
 
 
 async def counted(calls):
-    return tuple(await calls.store._read(lambda c: c.execute(text(COUNTED)).one()))  # noqa: SLF001 - no port tells it
+    return tuple(await calls.store.read(lambda c: c.execute(text(COUNTED)).one()))
 
 
 # Copies
@@ -131,7 +131,7 @@ async def test_a_change_of_every_row_is_not_bound_to_a_minute_and_others_are(sql
         return bound(connection)
 
     changes = [bound, unbound, bound]
-    told = [await sql_store._write(change) for change in changes]  # noqa: SLF001 - no port tells it
+    told = [await sql_store.write(change) for change in changes]
     assert told == ["1min", "0", "1min"]
 
 

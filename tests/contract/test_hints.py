@@ -21,7 +21,7 @@ CUT = "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE query
 
 async def written(store, sql):
     """Does to the store what others may do to it."""
-    await store._write(lambda c: c.execute(text(sql)).rowcount)  # noqa: SLF001 - no port does it
+    await store.write(lambda c: c.execute(text(sql)).rowcount)
 
 
 # Revisions

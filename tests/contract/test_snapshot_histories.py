@@ -142,7 +142,7 @@ class Histories(RuleBasedStateMachine):
             assert kept == [0, 0, 0]
 
     def one(self, query):
-        return tuple(self.run(self.store._read(lambda c: c.execute(text(query)).one())))  # noqa: SLF001 - no port tells it
+        return tuple(self.run(self.store.read(lambda c: c.execute(text(query)).one())))
 
     def teardown(self):
         self.runner.close()
@@ -163,7 +163,7 @@ def test_any_history_of_changes_and_rollbacks(dialect, request, tmp_path, monkey
 
         def teardown(self):
             self.run(self.calls.delete())
-            self.run(store._write(lambda c: c.execute(text("DELETE FROM tenant")).rowcount))  # noqa: SLF001 - as above
+            self.run(store.write(lambda c: c.execute(text("DELETE FROM tenant")).rowcount))
             super().teardown()
 
     examples = 20 if is_sqlite else 8

@@ -30,7 +30,7 @@ async def calls(sql_store):
 
 
 async def row(calls, query):
-    return tuple(await calls.store._read(lambda c: c.execute(text(query)).one()))  # noqa: SLF001 - no port tells it
+    return tuple(await calls.store.read(lambda c: c.execute(text(query)).one()))
 
 
 async def past(calls):
@@ -169,7 +169,7 @@ async def test_a_snapshot_is_of_one_support_set(calls):
 
 async def test_a_snapshot_in_another_embedding_space_is_no_way_back(calls):
     await calls.save("good")
-    await calls.store._write(  # noqa: SLF001 - as an upgrade of the backbone does
+    await calls.store.write(
         lambda c: c.execute(text("UPDATE support_set SET fingerprint = 'other'")).rowcount
     )
     with pytest.raises(FingerprintMismatchError, match="'good' is of fingerprint ffff"):

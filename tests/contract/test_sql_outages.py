@@ -41,7 +41,7 @@ async def test_a_change_that_lost_its_connection_before_the_commit_is_made_once(
             connection.execute(text("SELECT pg_terminate_backend(pg_backend_pid())"))
         return "made"
 
-    assert await calls.store._write(run) == "made"  # noqa: SLF001 - the claim is about it
+    assert await calls.store.write(run) == "made"
     assert len(tries) == 2
 
 
@@ -121,5 +121,5 @@ async def test_while_the_database_is_gone_calls_say_so_and_then_go_on(calls, pos
 async def test_only_what_may_be_over_soon_is_worth_another_try(calls, code, kind):
     failing = text(f"DO $$ BEGIN RAISE EXCEPTION 'so' USING ERRCODE = '{code}'; END $$")
     with pytest.raises(StoreUnavailableError, match="refuses to write: ") as caught:
-        await calls.store._write(lambda c: c.execute(failing))  # noqa: SLF001 - no port fails so
+        await calls.store.write(lambda c: c.execute(failing))
     assert caught.type is kind

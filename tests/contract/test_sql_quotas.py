@@ -36,7 +36,7 @@ def bounded(url):
 
 
 async def row(calls, query):
-    return tuple(await calls.store._read(lambda c: c.execute(text(query)).one()))  # noqa: SLF001 - no port tells it
+    return tuple(await calls.store.read(lambda c: c.execute(text(query)).one()))
 
 
 async def test_what_is_added_is_counted_with_its_image(calls):

@@ -49,7 +49,7 @@ async def filled(calls, disk):
 
 async def settled(calls):
     """Returns when the writer is done with what comes after an answer."""
-    await calls.store._write(lambda _: None)  # noqa: SLF001 - the next one in its queue
+    await calls.store.write(lambda _: None)
 
 
 async def test_an_eighth_of_a_small_disk_is_kept_while_the_store_is_open(disk, calls):
@@ -72,7 +72,7 @@ async def test_more_than_the_reserve_cannot_be_deleted_at_once_from_a_full_disk(
     """Where SQLite overwrites what is deleted, which takes as much room in its log."""
     await filled(calls, disk)
     overwriting = "PRAGMA secure_delete=ON"
-    await calls.store._write(lambda c: c.exec_driver_sql(overwriting))  # noqa: SLF001 - how it was built decides
+    await calls.store.write(lambda c: c.exec_driver_sql(overwriting))
     with pytest.raises(StoreUnavailableError, match="delete less at once"):
         await calls.delete()
     assert len(await calls.ids()) == 60

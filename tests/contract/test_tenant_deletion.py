@@ -41,7 +41,7 @@ async def calls(sql_store):
 
 
 async def scalar(store, query):
-    return await store._read(lambda c: c.execute(text(query)).scalar())  # noqa: SLF001 - no port tells it
+    return await store.read(lambda c: c.execute(text(query)).scalar())
 
 
 async def rows(store):
@@ -52,7 +52,7 @@ async def rows(store):
 
 async def hide(calls, key):
     """A deletion that ends right after its first transaction, as when the server is killed."""
-    await calls.store._write(lambda c: sql_tenant_deletion.hide(c, calls.tenant, key))  # noqa: SLF001 - as above
+    await calls.store.write(lambda c: sql_tenant_deletion.hide(c, calls.tenant, key))
 
 
 RECEIPT = Receipt(
@@ -120,7 +120,7 @@ async def test_a_retry_goes_on_where_the_first_try_stopped(calls, steps):
     key = retried("DeleteTenant")
     await hide(calls, key)
     for _ in range(steps):
-        await calls.store._write(sql_tenant_deletion.go_on)  # noqa: SLF001 - as above
+        await calls.store.write(sql_tenant_deletion.go_on)
     assert await calls.delete_tenant(key=key) == RECEIPT
     assert await rows(calls.store) == {"store": 1, "answer": 1}
 

@@ -105,7 +105,7 @@ async def test_an_import_is_counted_as_any_addition(calls, transfers):
     await imported(transfers, await exported(transfers))
     await calls.delete("set")
     query = "SELECT exemplar_count, stored_bytes FROM tenant WHERE name = 'tenant'"
-    counted = await calls.store._read(lambda c: c.exec_driver_sql(query).one())  # noqa: SLF001 - no port tells it
+    counted = await calls.store.read(lambda c: c.exec_driver_sql(query).one())
     assert tuple(counted) == (30, 30 * VECTOR_BYTES + sum(n for n in range(30) if n % 3))
 
 
@@ -138,7 +138,7 @@ async def orphans(calls):
     query = "SELECT count(*) FROM {} WHERE incarnation NOT IN (SELECT incarnation FROM support_set)"
     total = 0
     for table in ("exemplar", "embedding", "image"):
-        total += await calls.store._read(  # noqa: SLF001 - no port tells it
+        total += await calls.store.read(
             lambda c, table=table: c.exec_driver_sql(query.format(table)).scalar()
         )
     return total
@@ -163,8 +163,8 @@ async def interrupted(store, file):
     """An import whose server is killed after a page."""
     found = opened(file)
     page = next(found.pages())
-    staged = await store._write(lambda c: sql_staging.begin(c, found.support_set))  # noqa: SLF001 - no port stops midway
-    await store._write(lambda c: sql_staging.add(c, TENANT, staged, page, Quotas()))  # noqa: SLF001 - as above
+    staged = await store.write(lambda c: sql_staging.begin(c, found.support_set))
+    await store.write(lambda c: sql_staging.add(c, TENANT, staged, page, Quotas()))
     store.close()
 
 

@@ -40,12 +40,12 @@ class SqlLifecycle:
     _writer: Writing
     _feed: Feed
 
-    async def _change(
+    async def change(
         self, run: Callable[[Connection], Done], *, makes_room: bool = False
     ) -> Change:
         raise NotImplementedError
 
-    async def _read(self, run: Callable[[Connection], T]) -> T:
+    async def read(self, run: Callable[[Connection], T]) -> T:
         raise NotImplementedError
 
     async def update_exemplars(
@@ -57,7 +57,7 @@ class SqlLifecycle:
         expected_revision: int | None,
         key: RequestKey,
     ) -> Change:
-        return await self._change(
+        return await self.change(
             lambda c: sql_updates.update_exemplars(
                 c, tenant, name, updates, expected_revision=expected_revision, key=key
             )
@@ -72,7 +72,7 @@ class SqlLifecycle:
         expected_revision: int | None,
         key: RequestKey,
     ) -> Change:
-        return await self._change(
+        return await self.change(
             lambda c: sql_updates.update_support_set(
                 c,
                 tenant,
@@ -87,7 +87,7 @@ class SqlLifecycle:
     async def copy(
         self, tenant: str, name: str, new_name: str, *, min_revision: int, key: RequestKey
     ) -> Change:
-        return await self._change(
+        return await self.change(
             lambda c: sql_copies.copy(
                 c, tenant, name, new_name, min_revision=min_revision, quotas=self._quotas, key=key
             )
@@ -103,7 +103,7 @@ class SqlLifecycle:
         expected_revision: int | None,
         key: RequestKey,
     ) -> Change:
-        return await self._change(
+        return await self.change(
             lambda c: sql_snapshots.create(
                 c,
                 tenant,
@@ -116,12 +116,12 @@ class SqlLifecycle:
         )
 
     async def snapshots(self, tenant: str, name: str) -> list[SavedSnapshot]:
-        return await self._read(lambda c: sql_snapshots.page(c, tenant, name))
+        return await self.read(lambda c: sql_snapshots.page(c, tenant, name))
 
     async def delete_snapshot(
         self, tenant: str, name: str, snapshot: str, *, key: RequestKey
     ) -> Change:
-        return await self._change(
+        return await self.change(
             lambda c: sql_snapshots.delete(c, tenant, name, snapshot, key), makes_room=True
         )
 
@@ -134,7 +134,7 @@ class SqlLifecycle:
         expected_revision: int | None,
         key: RequestKey,
     ) -> Change:
-        return await self._change(
+        return await self.change(
             lambda c: sql_snapshots.roll_back(
                 c, tenant, name, to, expected_revision=expected_revision, key=key
             )

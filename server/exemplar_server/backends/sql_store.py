@@ -87,12 +87,12 @@ class SqlStore(SqlLifecycle):
             sql_changes.create(connection, tenant, name, space, keep_images=keep_images, key=key)
             return sql_queries.support_set(connection, tenant, name)
 
-        return await self._write(create_now)
+        return await self.write(create_now)
 
     async def delete(
         self, tenant: str, name: str, *, expected_revision: int | None, key: RequestKey
     ) -> Change:
-        ended = await self._change(
+        ended = await self.change(
             lambda c: sql_changes.delete(c, tenant, name, expected_revision, key), makes_room=True
         )
         self._writer.scrub()
@@ -108,7 +108,7 @@ class SqlStore(SqlLifecycle):
         expected_revision: int | None,
         key: RequestKey,
     ) -> Change:
-        return await self._change(
+        return await self.change(
             lambda c: sql_changes.add(
                 c,
                 tenant,
@@ -130,7 +130,7 @@ class SqlStore(SqlLifecycle):
         expected_revision: int | None,
         key: RequestKey,
     ) -> Change:
-        return await self._change(
+        return await self.change(
             lambda c: sql_changes.remove(
                 c, tenant, name, exemplar_ids, expected_revision=expected_revision, key=key
             ),
@@ -138,20 +138,20 @@ class SqlStore(SqlLifecycle):
         )
 
     async def replay(self, tenant: str, key: RequestKey) -> Change | None:
-        return await self._read(lambda c: sql_answers.replay(c, tenant, key))
+        return await self.read(lambda c: sql_answers.replay(c, tenant, key))
 
     async def get(self, tenant: str, name: str) -> SupportSet:
-        return await self._read(lambda c: sql_queries.support_set(c, tenant, name))
+        return await self.read(lambda c: sql_queries.support_set(c, tenant, name))
 
     async def describe(self, tenant: str, name: str) -> tuple[SupportSet, dict[str, int]]:
         def describe_now(connection: Connection) -> tuple[SupportSet, dict[str, int]]:
             found = sql_queries.support_set(connection, tenant, name)
             return found, sql_queries.label_counts(connection, found)
 
-        return await self._read(describe_now)
+        return await self.read(describe_now)
 
     async def page(self, tenant: str, after: str, count: int) -> list[SupportSet]:
-        return await self._read(lambda c: sql_queries.page(c, tenant, after, count))
+        return await self.read(lambda c: sql_queries.page(c, tenant, after, count))
 
     async def exemplars(
         self, tenant: str, name: str, listing: Listing
@@ -160,26 +160,27 @@ class SqlStore(SqlLifecycle):
             found = sql_queries.support_set(connection, tenant, name)
             return found, sql_queries.exemplars(connection, found, listing)
 
-        return await self._read(list_now)
+        return await self.read(list_now)
 
     async def delta(self, tenant: str, name: str, incarnation: str, revision: int) -> Delta:
-        return await self._read(lambda c: sql_queries.delta(c, tenant, name, incarnation, revision))
+        return await self.read(lambda c: sql_queries.delta(c, tenant, name, incarnation, revision))
 
     async def images(self, incarnation: str, exemplar_ids: Sequence[str]) -> dict[str, bytes]:
-        return await self._read(lambda c: sql_queries.images(c, incarnation, exemplar_ids))
+        return await self.read(lambda c: sql_queries.images(c, incarnation, exemplar_ids))
 
     async def epoch(self) -> str:
-        return await self._read(sql_queries.epoch)
+        return await self.read(sql_queries.epoch)
 
     async def revisions(self, incarnations: Collection[str]) -> dict[str, int]:
-        return await self._read(lambda c: sql_queries.revisions(c, incarnations))
+        return await self.read(lambda c: sql_queries.revisions(c, incarnations))
 
     def hints(self) -> AsyncGenerator[Hint | None]:
         return self._feed.hints()
 
-    async def _change(
+    async def change(
         self, run: Callable[[Connection], Done], *, makes_room: bool = False
     ) -> Change:
+        """As `write`; whoever shares the store is told of the change."""
         answer = self._writer.submit(run, makes_room=makes_room)
         answer.add_done_callback(self._tell)  # on the writer's thread, also if the caller left
         return (await asyncio.wrap_future(answer)).change
@@ -191,10 +192,12 @@ class SqlStore(SqlLifecycle):
         if done.incarnation:
             self._feed.tell(Hint(done.incarnation, done.change.revision))
 
-    async def _write(self, run: Callable[[Connection], T]) -> T:
+    async def write(self, run: Callable[[Connection], T]) -> T:
+        """One transaction, on disk when this returns. For what is part of the store elsewhere."""
         return await asyncio.wrap_future(self._writer.submit(run))
 
-    async def _read(self, run: Callable[[Connection], T]) -> T:
+    async def read(self, run: Callable[[Connection], T]) -> T:
+        """All of one moment."""
         return await asyncio.wrap_future(self._readers.submit(run))
 
 

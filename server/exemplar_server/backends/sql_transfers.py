@@ -38,9 +38,9 @@ class SqlTransfers:
     """Implements core.transfers.TransferStore beside a SqlStore, on its threads."""
 
     def __init__(self, store: SqlStore, quotas: Quotas) -> None:
-        self._read = store._read  # noqa: SLF001 - the other half of the store
-        self._write = store._write  # noqa: SLF001 - as above
-        self._is_alone = store._database.write_engine.dialect.name == "sqlite"  # noqa: SLF001 - as above
+        self._read = store.read
+        self._write = store.write
+        self._is_alone = store._database.write_engine.dialect.name == "sqlite"  # noqa: SLF001 - no other half asks for it
         self._quotas = quotas
 
     async def walk(self, tenant: str, name: str, sink: Sink) -> SupportSet:

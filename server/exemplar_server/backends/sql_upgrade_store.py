@@ -27,9 +27,9 @@ class SqlUpgrades:
     """
 
     def __init__(self, store: SqlStore, labels: Mapping[str, str]) -> None:
-        self._read = store._read  # noqa: SLF001 - the other half of the store
-        self._write = store._write  # noqa: SLF001 - as above
-        self._change = store._change  # noqa: SLF001 - as above
+        self._read = store.read
+        self._write = store.write
+        self._change = store.change
         self._labels = labels
 
     async def start_upgrade(
