@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 DIGITS = "0123456789"
 SIDE = 64
+WHITE = 255
 _INK_SIDE = 48  # of the font's largest character: an eighth of SIDE is left blank on each side
 _MEASURED_AT = 200  # pixels an em, large enough that rounding does not matter
 _NO_CHARACTER = "\uffff"  # Unicode guarantees it: a font draws its box for what it lacks
@@ -40,16 +41,17 @@ def digits(archives: Sequence[Path]) -> Iterator[SetImage]:
 def _glyphs(archives: Sequence[Path], characters: str) -> Iterator[SetImage]:
     for font, archive in zip(FONTS, archives, strict=True):
         file = next(iter(read_members(archive, _is_named(f"{font.file}.ttf")).values()))
-        sized = _fitting(file, characters, font.family)
+        sized = fitting(file, characters, font.family)
         for character in characters:
-            yield SetImage(font.family, character, f"{character}.png", _drawn(sized, character))
+            content = as_png(drawn(sized, character))
+            yield SetImage(font.family, character, f"{character}.png", content)
 
 
 def _is_named(file: str) -> Callable[[str], bool]:
     return lambda name: name.rpartition("/")[2] == file
 
 
-def _fitting(file: bytes, characters: str, family: str) -> ImageFont.FreeTypeFont:
+def fitting(file: bytes, characters: str, family: str) -> ImageFont.FreeTypeFont:
     """The font in one size, at which its largest character fills _INK_SIDE."""
     font = ImageFont.truetype(io.BytesIO(file), _MEASURED_AT)
     lacking = (b"", bytes(font.getmask(_NO_CHARACTER)))
@@ -67,11 +69,15 @@ def _ink(font: ImageFont.FreeTypeFont, character: str) -> Image.Image:
     return image.crop(image.getbbox())
 
 
-def _drawn(font: ImageFont.FreeTypeFont, character: str) -> bytes:
-    """A PNG with the ink in the center."""
+def drawn(font: ImageFont.FreeTypeFont, character: str) -> Image.Image:
+    """SIDE x SIDE gray, black on white, with the ink in the center."""
     ink = _ink(font, character)
-    image = Image.new("L", (SIDE, SIDE), 255)
+    image = Image.new("L", (SIDE, SIDE), WHITE)
     image.paste(0, ((SIDE - ink.width) // 2, (SIDE - ink.height) // 2), ink)
+    return image
+
+
+def as_png(image: Image.Image) -> bytes:
     buffer = io.BytesIO()
     image.save(buffer, "PNG")
     return buffer.getvalue()

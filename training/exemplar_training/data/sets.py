@@ -11,6 +11,7 @@ from exemplar_training.data.emoji6 import emoji6
 from exemplar_training.data.fonts import FONTS
 from exemplar_training.data.glyphs import DIGITS, LETTERS, digits, letters
 from exemplar_training.data.registry import debian_package, npm_package, wheel
+from exemplar_training.data.scripts import SEEN, UNSEEN, image_count, scripts, unseen_scripts
 from exemplar_training.data.textile import textile
 from exemplar_training.errors import DataError
 
@@ -42,6 +43,11 @@ class DataSet:
 
 _FONT_LICENSE = "OFL-1.1; Luckiest Guy, Permanent Marker, Special Elite: Apache-2.0"
 _FONT_PACKAGES = tuple(font.package for font in FONTS)
+_NOTO = debian_package(
+    "fonts-noto-core",
+    "20201225-1",
+    "58f4f0bb6720f919f92096b3508e1412a0f1544424ade6c5b5bf1eb694dd64ba",
+)
 
 _SETS = (
     DataSet(
@@ -190,6 +196,26 @@ _SETS = (
         ("pillow",),
         len(DIGITS) * len(FONTS),
         digits,
+    ),
+    DataSet(
+        "scripts",
+        f"letters of {len(SEEN)} scripts 64 x 64, sans and serif",
+        "OFL-1.1",
+        "sources",
+        (_NOTO,),
+        ("pillow",),
+        image_count(SEEN),
+        scripts,
+    ),
+    DataSet(
+        "unseen-scripts",
+        f"letters of {len(UNSEEN)} other scripts, to be judged by",
+        "OFL-1.1",
+        "sources",
+        (_NOTO,),
+        ("pillow",),
+        image_count(UNSEEN),
+        unseen_scripts,
     ),
     DataSet(
         "digits8",
