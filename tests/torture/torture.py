@@ -1,4 +1,4 @@
-"""The long form of the tests of what must never be lost: `make torture`, a quarter of an hour.
+"""The long form of the tests of what must never be lost: `make torture`, half an hour at most.
 
 Writes a report; ends with 1 where a bar is missed.
 """
@@ -71,7 +71,7 @@ def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--kills", type=int, default=300, help="on each store")
     parser.add_argument("--writes", type=int, default=30_000, help="the bar, on each store")
-    parser.add_argument("--minutes", type=float, default=15, help="no kill comes later")
+    parser.add_argument("--minutes", type=float, default=25, help="no kill comes later")
     parser.add_argument("--examples", type=int, default=200, help="histories on each store")
     parser.add_argument("--out", type=Path, help="where the report goes")
     return parser.parse_args()
