@@ -66,7 +66,10 @@ def load_folder(path: Path) -> ImageSet:
 
 
 def load_images(path: Path) -> ImageSet:
-    """Any folder with images at any depth below it, sorted by name, as if of one class.
+    """Any folder with images at any depth below it, sorted by name.
+
+    The class of an image is the first folder that it lies in, where all lie in one; else all are
+    of one class.
 
     Raises:
         DataError: no folder there, or no image in it.
@@ -74,8 +77,12 @@ def load_images(path: Path) -> ImageSet:
     path = path.expanduser()
     if not path.is_dir():
         raise DataError(f"{path}: expected a folder with images, found none")
-    images = [_Image(each, UNLABELLED, "") for each in _some_paths_of(path)]
-    return _image_set(path.resolve().name, images, (UNLABELLED,), None)
+    paths = _some_paths_of(path)
+    below = [Path(each).relative_to(path).parts for each in paths]
+    has_classes = all(len(parts) > 1 for parts in below)
+    names = [parts[0] if has_classes else UNLABELLED for parts in below]
+    images = [_Image(each, name, "") for each, name in zip(paths, names, strict=True)]
+    return _image_set(path.resolve().name, images, tuple(sorted(set(names))), None)
 
 
 @dataclass(frozen=True)

@@ -21,7 +21,7 @@ from exemplar_training.fit.augment import NUMBERS
 from exemplar_training.fit.method import Batch
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Iterator, Sequence
+    from collections.abc import Generator, Iterable, Iterator
     from concurrent.futures import Future
 
     from numpy.typing import NDArray
@@ -81,7 +81,7 @@ class Batches:
         places_B = np.arange(self.shard.index, self.batch, self.shard.count)
         rows_B = [self._row(step * self.batch + int(place)) for place in places_B]
         return Batch(
-            self._pixels(rows_B) if self.kept_ND is None else _NO_PIXELS,
+            self.pixels(rows_B) if self.kept_ND is None else _NO_PIXELS,
             torch.from_numpy(self.images.class_ids_N[rows_B]),
             uniforms(self.seed, step, self.batch, self.numbers)[places_B],
             torch.tensor(rows_B),
@@ -92,12 +92,11 @@ class Batches:
     def in_order(self) -> Iterator[Tensor]:
         """All images once, uint8 (B, H, W, C), whole batches in every process; raises as `at`."""
         for start in range(0, len(self.images), self.batch):
-            yield self._pixels(range(start, min(start + self.batch, len(self.images))))
+            yield self.pixels(range(start, min(start + self.batch, len(self.images))))
 
-    def spread_out(self, count: int) -> Tensor:
-        """At most `count` images, evenly over the set, uint8 (B, H, W, C); raises as `at`."""
-        rows = np.linspace(0, len(self.images) - 1, min(count, len(self.images)))
-        return self._pixels([int(row) for row in rows])
+    def pixels(self, rows_B: Iterable[int]) -> Tensor:
+        """These images, uint8 (B, H, W, C); raises as `at`."""
+        return torch.from_numpy(np.stack([self._decoded(int(row)) for row in rows_B]))
 
     def stream(self, first_step: int, last_step: int, workers: int) -> Generator[Batch]:
         """Batches `first_step` .. `last_step` - 1 in order, decoded ahead by threads."""
@@ -115,9 +114,6 @@ class Batches:
         """The image at this place of the endless row of epochs."""
         epoch, place_in_epoch = divmod(place, len(self.images))
         return int(_order(self.seed, epoch, len(self.images))[place_in_epoch])
-
-    def _pixels(self, rows_B: Sequence[int]) -> Tensor:
-        return torch.from_numpy(np.stack([self._decoded(row) for row in rows_B]))
 
     def _decoded(self, row: int) -> NDArray[np.uint8]:
         try:

@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from exemplar_training.config import ModelConfig, RunConfig
     from exemplar_training.fit.batches import Batches
     from exemplar_training.fit.method import Method
+    from exemplar_training.self_supervised.nearest import Asked
 
 UNTRAINED = "none"  # as model.weights
 _ALONE = World(torch.device("cpu"))
@@ -90,16 +91,19 @@ def method_of(
     head: nn.Module | None,
     batches: Batches,
     world: World = _ALONE,
+    *,
+    asked: Asked | None = None,
 ) -> Method:
     """The method that `config` names, of a backbone, a head on its embedding and batches.
 
-    `world` is for methods whose negatives are those of all processes.
+    `world` is for methods whose negatives are those of all processes. `asked` are labelled images
+    that a method without labels is watched by.
 
     Raises:
         ConfigError: the method does not train such a backbone.
     """
     if head is None:
-        return _without_head(config, backbone, batches, world)
+        return _without_head(config, backbone, batches, world, asked)
     if config.method == "adabn":
         return AdaBN(backbone, head)
     if config.method == "tent":
@@ -111,9 +115,11 @@ def method_of(
     return Supervised(backbone, head, batches, config)
 
 
-def _without_head(config: RunConfig, backbone: Backbone, batches: Batches, world: World) -> Method:
+def _without_head(
+    config: RunConfig, backbone: Backbone, batches: Batches, world: World, asked: Asked | None
+) -> Method:
     if config.is_self_supervised:
-        return self_supervised_method(backbone, batches, config, world)
+        return self_supervised_method(backbone, batches, config, world, asked)
     return Neighbors(backbone, batches, config)
 
 

@@ -15,6 +15,7 @@ from exemplar_training.data.layout import DEFAULT_ROOT
 from exemplar_training.errors import ConfigError
 from exemplar_training.fit.augment import NUMBERS
 from exemplar_training.fit.batches import Batches
+from exemplar_training.self_supervised.nearest import asked_of
 from exemplar_training.self_supervised.papers import numbers_of
 
 if TYPE_CHECKING:
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from exemplar_training.config import DataConfig, RunConfig
     from exemplar_training.data.image_set import ImageSet
     from exemplar_training.fit.batches import Shard
+    from exemplar_training.self_supervised.nearest import Asked
 
 _TARGET_SEED = 2**31  # above all seeds: the domains are drawn and varied on their own
 
@@ -54,11 +56,20 @@ class RunImages:
         numbers = numbers_of(config, input_size) if config.is_self_supervised else NUMBERS
         return Batches(few, input_size, data.batch, seed, shard, target, numbers=numbers)
 
+    def asked(self, config: RunConfig, input_size: int) -> Asked | None:
+        """Those of them by whose labels a method without labels is watched, if there are labels."""
+        if not config.is_self_supervised:
+            return None
+        n_shot, images = config.data.n_shot, self.images
+        if n_shot:  # the same rows as without labels
+            images = images.of(rows_of_each(np.zeros(len(images), np.int64), n_shot, config.seed))
+        return asked_of(images, input_size, config.seed)
+
 
 def images_of(data: DataConfig, *, has_classes: bool = True) -> ImageSet:
     """The images of the folder or the data set; `n_shot` is not looked at.
 
-    A folder has a folder for each class, unless nobody asks for classes.
+    A folder has a folder for each class, unless the method asks for none.
 
     Raises:
         DataError: they are not there, or not all of them.

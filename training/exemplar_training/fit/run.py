@@ -108,7 +108,8 @@ def _prepared(request: RunRequest, images: RunImages, here: World) -> tuple[Trai
     head = _head(request, backbone, len(images.images.class_names), content)
     batches = images.batches(config, backbone.spec.input_size, here.shard)
     batches = _measured(batches, backbone, config)
-    method = method_of(config, backbone, head, batches, here)
+    asked = images.asked(config, backbone.spec.input_size)
+    method = method_of(config, backbone, head, batches, here, asked=asked)
     facts = {ORIGIN: backbone.spec.origin, IMAGES: images.sha256}
     training = training_of(config, method, here, facts)
     if content is not None:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from exemplar_training.data.balanced import balanced_rows
 from exemplar_training.report import chart, tsne
 from exemplar_training.report.chart import Scale
 from exemplar_training.report.labels import shown_class_ids
@@ -51,20 +52,9 @@ def maps(found: Findings) -> Element:
 
 
 def rows_on_map(images: ImageSet, first: list[int], seed: int) -> NDArray[np.int64]:
-    """At most about 1,000 rows, ascending: equally many of each class, `first` classes first.
-
-    Where the classes are too many, whole classes are left out, not all but one image of each.
-    """
+    """At most about 1,000 rows, ascending: equally many of each class, `first` classes first."""
     rng = np.random.default_rng(seed)
-    classes = rng.permutation(np.unique(images.class_ids_N)).tolist()
-    each = max(_LEAST_EACH, MOST_IMAGES // len(classes))
-    chosen: list[int] = []
-    for class_id in dict.fromkeys([*first, *classes]):
-        rows = rng.permutation(np.flatnonzero(images.class_ids_N == class_id))[:each]
-        if len(chosen) + len(rows) > MOST_IMAGES:
-            break
-        chosen += rows.tolist()
-    return np.sort(np.array(chosen, np.int64))
+    return balanced_rows(images.class_ids_N, MOST_IMAGES, _LEAST_EACH, rng, first)
 
 
 def _figure(

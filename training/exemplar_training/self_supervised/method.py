@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from exemplar_training.embedder import Embedder
     from exemplar_training.fit.batches import Batches
     from exemplar_training.fit.method import Batch
+    from exemplar_training.self_supervised.nearest import Asked
 
 
 @dataclass(frozen=True)
@@ -62,13 +63,15 @@ class Paper(Protocol):
 
 
 class SelfSupervised:
-    """A `Method`: any paper on any part of a backbone, watched."""
+    """A `Method`: any paper on any part of a backbone, watched; labels go to the watch alone."""
 
-    def __init__(self, paper: Paper, batches: Batches, config: RunConfig) -> None:
+    def __init__(
+        self, paper: Paper, batches: Batches, asked: Asked | None, config: RunConfig
+    ) -> None:
         self._paper, self._config = paper, config
         trunk = paper.backbone.trunk
         self._learning = learning(trunk, config.model.trained, batches.input_size)
-        self._watch = Watch(paper.backbone, batches, config.schedule.steps)
+        self._watch = Watch(paper.backbone, batches, asked, config.schedule.steps)
         paper.module.add_module("watch", self._watch)
 
     @property

@@ -23,10 +23,11 @@ if TYPE_CHECKING:
     from exemplar_training.config import RunConfig
     from exemplar_training.fit.batches import Batches
     from exemplar_training.fit.distributed import World
+    from exemplar_training.self_supervised.nearest import Asked
 
 
 def self_supervised_method(
-    backbone: Backbone, batches: Batches, config: RunConfig, world: World
+    backbone: Backbone, batches: Batches, config: RunConfig, world: World, asked: Asked | None
 ) -> SelfSupervised:
     """The method; what it learns beside the backbone starts by the seed.
 
@@ -47,7 +48,7 @@ def self_supervised_method(
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(config.seed)
         paper = made[config.method]()
-    return SelfSupervised(paper, batches, config)
+    return SelfSupervised(paper, batches, asked, config)
 
 
 def numbers_of(config: RunConfig, input_size: int) -> int:

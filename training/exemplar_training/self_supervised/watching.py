@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
@@ -15,10 +16,13 @@ from torch.nn import functional
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from numpy.typing import NDArray
+
     from exemplar_training.embedder import Embedder
     from exemplar_training.fit.batches import Batches
+    from exemplar_training.self_supervised.nearest import Asked
 
-PROBE = 256  # images that are looked at each epoch
+PROBE = 256  # images whose rank and spread are measured each epoch
 # Outputs whose mean cosine is above 0.9 have a spread below sqrt(0.1). 60 steps of SimSiam
 # on letters: 0.97, and 0.27 without its stop-gradient, while the rank is still 33 of 37.
 _LEAST_SPREAD = 0.32
@@ -31,15 +35,19 @@ class Watch(nn.Module):
 
     effective_rank: Tensor
     feature_spread: Tensor
+    knn_accuracy: Tensor
     highest_rank: Tensor  # since the first epoch: what an untrained network varies along is noise
 
-    def __init__(self, embedder: Embedder, batches: Batches, steps: int) -> None:
+    def __init__(
+        self, embedder: Embedder, batches: Batches, asked: Asked | None, steps: int
+    ) -> None:
         super().__init__()
-        for name in ("effective_rank", "feature_spread", "highest_rank"):
+        for name in ("effective_rank", "feature_spread", "highest_rank", "knn_accuracy"):
             self.register_buffer(name, torch.zeros(()))
         self._embedder = [embedder]  # in a list, as it is another module's child
-        self._batches, self._steps = batches, steps
-        self._probe_NHWC = batches.spread_out(PROBE)
+        self._batches, self._asked, self._steps = batches, asked, steps
+        rows = evenly(len(batches.images), PROBE) if asked is None else asked.rows_N
+        self._seen_NHWC, self._probe = batches.pixels(rows), evenly(len(rows), PROBE)
 
     def is_due(self, step: int) -> bool:
         """Whether `step` is the first of an epoch, or the last of all."""
@@ -50,21 +58,30 @@ class Watch(nn.Module):
     def look(self, step: int) -> None:
         """Measures the backbone, which is in evaluation mode."""
         device = self.effective_rank.device
-        parts = torch.split(self._probe_NHWC, self._batches.batch)
+        parts = torch.split(self._seen_NHWC, self._batches.batch)
         embeddings_ND = torch.cat([self._embedder[0](part.to(device)) for part in parts]).float()
-        self.effective_rank.copy_(effective_rank(embeddings_ND))
-        self.feature_spread.copy_(spread(embeddings_ND))
+        if self._asked is not None:
+            self.knn_accuracy.copy_(self._asked.accuracy(embeddings_ND))
+        self.effective_rank.copy_(effective_rank(embeddings_ND[self._probe]))
+        self.feature_spread.copy_(spread(embeddings_ND[self._probe]))
         if step > 0:
             self.highest_rank.copy_(torch.maximum(self.highest_rank, self.effective_rank))
 
     def told(self) -> dict[str, Tensor]:
         is_trained = self.highest_rank > 0
         kept = torch.where(is_trained, self.effective_rank / self.highest_rank.clamp_min(1), 1.0)
+        answered = {} if self._asked is None else {"knn_accuracy": self.knn_accuracy.clone()}
         return {
+            **answered,
             "effective_rank": self.effective_rank.clone(),
             "rank_kept": kept,
             "feature_spread": self.feature_spread.clone(),
         }
+
+
+def evenly(size: int, most: int) -> NDArray[np.int64]:
+    """At most `most` of the numbers 0..size - 1, evenly spread."""
+    return np.linspace(0, size - 1, min(most, size)).astype(np.int64)
 
 
 def effective_rank(embeddings_ND: Tensor) -> Tensor:
