@@ -147,7 +147,9 @@ async def _cold_queries(path):
     async with cache_over(path) as cache:
         for number in np.random.default_rng(0).permutation(TENANTS):
             started = time.perf_counter()
-            async with cache.pinned(f"tenant-{number}", "set", 0) as snapshot:
+            tenant = f"tenant-{number}"
+            with cache.pin((tenant, "set")):
+                snapshot = await cache.get(tenant, "set", 0)
                 found = await asyncio.to_thread(snapshot.search, query_QD, K)
             times.append((time.perf_counter() - started) * 1e3)
             assert len(found[0]) == K
@@ -213,7 +215,8 @@ async def _call(cache, names, seed, ended, counts):
 
 async def _ask(cache, name, query_QD):
     """A function of its own, as a call of the server: at its end, nobody holds the snapshot."""
-    async with cache.pinned("tenant", name, 0) as snapshot:
+    with cache.pin(("tenant", name)):
+        snapshot = await cache.get("tenant", name, 0)
         await asyncio.to_thread(snapshot.search, query_QD, K)
 
 

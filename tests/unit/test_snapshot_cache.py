@@ -70,7 +70,8 @@ async def test_the_least_recently_used_make_room_down_to_nine_tenths(store):
 async def test_a_pinned_snapshot_stays_and_what_does_not_fit_beside_it_is_refused(store):
     await stored(store, "a", "b")
     cache = await cache_of(store, 1.5)
-    async with cache.pinned(TENANT, "a", 0) as snapshot:
+    with cache.pin((TENANT, "a")):
+        snapshot = await cache.get(TENANT, "a", 0)
         with pytest.raises(OverloadedError, match="EXEMPLAR_INDEX_BYTES") as refused:
             await cache.get(TENANT, "b", 0)
         assert cache.peek((TENANT, "a")) is snapshot
@@ -117,7 +118,8 @@ async def test_the_size_is_that_of_the_snapshots_and_nothing_stays_reserved(stor
 async def test_what_a_call_computed_counts_when_it_ends(store):
     await stored(store, "a")
     cache = await cache_of(store, 10)
-    async with cache.pinned(TENANT, "a", 0) as snapshot:
+    with cache.pin((TENANT, "a")):
+        snapshot = await cache.get(TENANT, "a", 0)
         before = cache.size_bytes
         assert len(snapshot.prototypes[0]) == 3
     assert cache.size_bytes == snapshot.size_bytes >= before + snapshot.prototypes[1].nbytes

@@ -14,6 +14,7 @@ from exemplar_server.core.exemplars import Change
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
+    from contextlib import AbstractAsyncContextManager
 
     from exemplar_server.core.changes import Changes
     from exemplar_server.core.exemplars import (
@@ -130,7 +131,7 @@ class Lifecycle:
         store: LifecycleStore,
         cache: SnapshotCache,
         changes: Changes,
-        snapshot: Callable[[str, str, int], Awaitable[Snapshot]],
+        snapshot: Callable[[str, str, int], AbstractAsyncContextManager[Snapshot]],
     ) -> None:
         self._store = store
         self._cache = cache
@@ -211,8 +212,7 @@ class Lifecycle:
     async def warm_up(self, tenant: str, name: str, min_revision: int) -> Ready:
         """Loads the support set and computes what its first query would, by asking one."""
         started = time.perf_counter()
-        with self._cache.pin((tenant, name)):
-            snapshot = await self._snapshot(tenant, name, min_revision)
+        async with self._snapshot(tenant, name, min_revision) as snapshot:
             await asyncio.to_thread(_ask_once, snapshot)
         warm_up_ms = (time.perf_counter() - started) * 1e3
         return Ready(snapshot.support_set.revision, snapshot.size_bytes, warm_up_ms)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter, OrderedDict
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 from weakref import WeakValueDictionary
 
@@ -18,7 +18,7 @@ from exemplar_server.errors import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Iterator, KeysView
+    from collections.abc import Callable, Iterator, KeysView
 
     from exemplar_server.core.exemplars import SupportSet
     from exemplar_server.core.ports import ApproximateFactory, IndexFactory, Store
@@ -117,14 +117,9 @@ class SnapshotCache:
         snapshot.support_set.check_reached(min_revision)
         return snapshot
 
-    @asynccontextmanager
-    async def pinned(self, tenant: str, name: str, min_revision: int) -> AsyncIterator[Snapshot]:
-        """As `get`; the snapshot is not evicted before the end."""
-        with self.pin((tenant, name)):
-            yield await self.get(tenant, name, min_revision)
-
     @contextmanager
     def pin(self, key: Key) -> Iterator[None]:
+        """Its snapshot is not evicted before the end."""
         self._pins[key] += 1
         try:
             yield

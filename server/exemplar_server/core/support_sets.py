@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -24,7 +25,7 @@ from exemplar_server.errors import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import AsyncIterator, Mapping, Sequence
 
     from numpy.typing import NDArray
 
@@ -221,18 +222,21 @@ class SupportSets:
         )
         return await self._changes.of(tenant, name, removing)
 
-    async def snapshot(self, tenant: str, name: str, min_revision: int) -> Snapshot:
-        """A snapshot with at least one exemplar.
+    @asynccontextmanager
+    async def snapshot(self, tenant: str, name: str, min_revision: int) -> AsyncIterator[Snapshot]:
+        """A snapshot with at least one exemplar, which is not evicted before the end.
 
         Raises:
             EmptySupportSetError: there is none.
         """
-        snapshot = await until_reached(
-            lambda: self._cache.get(tenant, name, min_revision), self._revision_wait_seconds
-        )
-        if not snapshot.support_set.exemplar_count:
-            raise EmptySupportSetError(f"support set {name!r} has no exemplars yet: add some first")
-        return snapshot
+        with self._cache.pin((tenant, name)):
+            snapshot = await until_reached(
+                lambda: self._cache.get(tenant, name, min_revision), self._revision_wait_seconds
+            )
+            if not snapshot.support_set.exemplar_count:
+                message = f"support set {name!r} has no exemplars yet: add some first"
+                raise EmptySupportSetError(message)
+            yield snapshot
 
     async def thumbnails(
         self, support_set: SupportSet, exemplar_ids: Sequence[str]
@@ -255,8 +259,7 @@ class SupportSets:
             FingerprintMismatchError: it is of a backbone that does not run here.
             TooFewExemplarsError: for the head or the coverage asked for.
         """
-        with self._cache.pin((call.tenant, name)):
-            snapshot = await self.snapshot(call.tenant, name, min_revision)
+        async with self.snapshot(call.tenant, name, min_revision) as snapshot:
             embedded = await self._embed(call, snapshot.support_set, queries, "queries")
             started = time.perf_counter()
             base = self.embedders.of(snapshot.support_set).backbone.base

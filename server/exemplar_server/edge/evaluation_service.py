@@ -25,10 +25,11 @@ class EvaluationServicer(rpc.EvaluationServiceServicer):
     ) -> pb.EvaluateSupportSetResponse:
         name = wire.name("support_set", request.support_set)
         options = wire_evaluation.options(request, self._limits)
-        snapshot = await self._support_sets.snapshot(call.tenant, name, request.min_revision)
-        evaluation = await asyncio.to_thread(
-            evaluate, snapshot, options.head, options.k, options.findings
-        )
+        using = self._support_sets.snapshot(call.tenant, name, request.min_revision)
+        async with using as snapshot:
+            evaluation = await asyncio.to_thread(
+                evaluate, snapshot, options.head, options.k, options.findings
+            )
         named = evaluation.named_ids(options.thumbnails)
         thumbnails = await self._support_sets.thumbnails(snapshot.support_set, named)
         return answers_evaluation.response(evaluation, thumbnails)

@@ -31,12 +31,13 @@ class MapServicer(rpc.MapServiceServicer):
     ) -> AsyncIterator[pb.ComputeMapResponse]:
         name = wire.name("support_set", request.support_set)
         options = wire_maps.map_options(request)
-        snapshot = await self._support_sets.snapshot(call.tenant, name, request.min_revision)
-        events = self._maps.of_exemplars(
-            call.tenant, snapshot, options, with_thumbnails=request.include_thumbnails
-        )
-        async for event in events:
-            yield answers_maps.exemplars_event(event)
+        using = self._support_sets.snapshot(call.tenant, name, request.min_revision)
+        async with using as snapshot:
+            events = self._maps.of_exemplars(
+                call.tenant, snapshot, options, with_thumbnails=request.include_thumbnails
+            )
+            async for event in events:
+                yield answers_maps.exemplars_event(event)
 
     async def ComputeMapOfItems(  # type: ignore[override]
         self, request_iterator: AsyncIterator[pb.ComputeMapOfItemsRequest], call: Call
@@ -53,8 +54,9 @@ class MapServicer(rpc.MapServiceServicer):
     ) -> pb.PlaceOnMapResponse:
         name = wire.name("support_set", request.support_set)
         placing = wire_maps.placing(request, self._limits)
-        snapshot = await self._support_sets.snapshot(call.tenant, name, request.min_revision)
-        embedder = self._support_sets.embedders.of(snapshot.support_set)
-        placed = await self._maps.place(call, snapshot, embedder, placing)
+        using = self._support_sets.snapshot(call.tenant, name, request.min_revision)
+        async with using as snapshot:
+            embedder = self._support_sets.embedders.of(snapshot.support_set)
+            placed = await self._maps.place(call, snapshot, embedder, placing)
         self._metrics.observe(placed.timings, placed.places)
         return answers_maps.place_response(placed)
