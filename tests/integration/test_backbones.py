@@ -6,9 +6,12 @@ from pathlib import Path
 import pytest
 import torch
 
+from exemplar_server.core.artifact import golden_images
 from exemplar_training import backbones
 from exemplar_training.embedder import Embedder
 from exemplar_training.errors import UnknownBackboneError, WeightsError
+from exemplar_training.onnx_file import write_onnx
+from exemplar_training.parity import answers, reference
 from exemplar_training.photos import check_photos, decode_all, labelled_photos
 from exemplar_training.torchvision_cure import torchvision_module
 
@@ -26,7 +29,9 @@ def tiny_weights(tmp_path_factory):
 
 
 def test_an_unknown_backbone_is_told_what_there_is():
-    with pytest.raises(UnknownBackboneError, match=r"lite0, mnv2 or any torchvision .* got nope"):
+    with pytest.raises(
+        UnknownBackboneError, match=r"lite0, mnv2, resnet18_cifar or any .* got nope"
+    ):
         backbones.build("nope")
 
 
@@ -79,3 +84,28 @@ def test_mnv2_classifies_the_labelled_photos():
     embedder = Embedder(backbone).eval()
     check = check_photos(backbone, embedder, decode_all(photos, 224), photos)
     assert (check.top_1, check.top_5) == (18, 20)
+
+
+def test_a_residual_network_for_small_images_keeps_their_resolution_at_first():
+    """As many numbers as ResNet-18 less those of its stem and last layer; 4 x 4 at the end."""
+    backbone = backbones.untrained("resnet18_cifar", seed=0)
+    seen = []
+    backbone.trunk.layer1.register_forward_hook(lambda *given: seen.append(given[2].shape[2:]))
+    backbone.trunk.layer4.register_forward_hook(lambda *given: seen.append(given[2].shape[2:]))
+    embedding = Embedder(backbone)(torch.zeros(2, 32, 32, 3, dtype=torch.uint8))
+    assert seen == [(32, 32), (4, 4)]
+    assert embedding.shape == (2, 512)
+    assert sum(each.numel() for each in backbone.trunk.parameters()) == 11_168_832
+
+
+def test_it_is_exported_to_what_it_was(tmp_path):
+    embedder = Embedder(backbones.untrained("resnet18_cifar", seed=0)).eval()
+    write_onnx(embedder, 32, {}, tmp_path / "model.onnx")
+    images = golden_images(32)
+    cosines = (answers(tmp_path / "model.onnx", images) * reference(embedder, images)).sum(1)
+    assert cosines.min() > 0.9999
+
+
+def test_nobody_has_weights_of_it():
+    with pytest.raises(WeightsError, match=r'expected "none", as nobody .* resnet18_cifar'):
+        backbones.build("resnet18_cifar")

@@ -32,8 +32,9 @@ def unit(*shape, seed=0):
 
 
 @pytest.mark.parametrize("method", SELF_SUPERVISED)
-def test_the_configuration_for_letters_is_one_for_each_method(method):
-    path = Path(config_file.__file__).parent / "configs/letters_without_labels.toml"
+@pytest.mark.parametrize("name", ["letters_without_labels", "cifar10_resnet18_without_labels"])
+def test_each_configuration_without_labels_is_one_for_each_method(name, method):
+    path = Path(config_file.__file__).parent / f"configs/{name}.toml"
     chosen = config_file.read(path, [f"method={method}"])
     assert chosen.is_self_supervised
     assert chosen.moco.queue % chosen.data.batch == 0

@@ -33,6 +33,7 @@ _IMAGENET_MEAN = (123.675, 116.28, 103.53)
 _IMAGENET_STD = (58.395, 57.12, 57.375)
 # Of foolbox's 20 photos lite0 gets 17 right and mnv2 18; wrong preprocessing costs more than two.
 _PHOTOS_RIGHT = 15
+RESNET18_CIFAR = "resnet18_cifar"
 
 
 @dataclass(frozen=True)
@@ -94,6 +95,8 @@ def _built(name: str, chosen: Weights | None) -> Backbone:
         return _lite0(chosen)
     if name == "mnv2":
         return _mnv2(chosen)
+    if name == RESNET18_CIFAR:
+        return _resnet18_cifar(chosen)
     return _torchvision(name, chosen)
 
 
@@ -151,12 +154,37 @@ def _mnv2(chosen: Weights | None) -> Backbone:
     return Backbone(spec, _without_last_layer(network, spec), network.eval())
 
 
+def _resnet18_cifar(chosen: Weights | None) -> Backbone:
+    """ResNet-18 for 32 x 32 pixels: a first convolution of 3 x 3 and stride 1, and no max-pool.
+
+    As SimCLR has it for CIFAR-10 (https://arxiv.org/abs/2002.05709, appendix B.9).
+    """
+    if chosen is None:
+        expected = f'"none", as nobody publishes weights of {RESNET18_CIFAR}, or a file'
+        raise WeightsError(f"weights: expected {expected}, got neither")
+    network: Any = _network("resnet18")
+    network.conv1 = nn.Conv2d(3, 64, 3, padding=1, bias=False)
+    nn.init.kaiming_normal_(network.conv1.weight, mode="fan_out", nonlinearity="relu")
+    network.maxpool = nn.Identity()
+    weights.load_into(network, chosen, RESNET18_CIFAR)
+    spec = BackboneSpec(
+        name=RESNET18_CIFAR,
+        input_size=32,
+        license=chosen.license,
+        origin=chosen.origin,
+        weights_sha256=chosen.sha256,
+        mean=_IMAGENET_MEAN,
+        std=_IMAGENET_STD,
+    )
+    return Backbone(spec, _without_last_layer(network, spec), classifier=None)
+
+
 def _torchvision(name: str, chosen: Weights | None) -> Backbone:
     models = torchvision_module("torchvision.models")
     if name not in models.list_models(module=models):
         raise UnknownBackboneError(
-            f"backbone: expected lite0, mnv2 or any torchvision classification model, "
-            f"such as resnet18, got {name}"
+            f"backbone: expected lite0, mnv2, {RESNET18_CIFAR} or any torchvision classification "
+            f"model, such as resnet18, got {name}"
         )
     published = models.get_model_weights(name).DEFAULT
     used = chosen or weights.from_download(name, published.url)
