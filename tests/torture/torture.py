@@ -17,19 +17,23 @@ from contextlib import ExitStack
 from datetime import UTC, datetime
 from pathlib import Path
 from statistics import median
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 from hypothesis import HealthCheck, settings
 from hypothesis.stateful import run_state_machine_as_test
 
 import tiny_backbone
+from exemplar_server.backends.sql_store import SqlStore
 from history_checker import DUPLICATE, LOST, RESURRECTED, UNEXPLAINED, WENT_BACK, violations
 from kill_loop import Plan, run
 from postgres_server import postgres_server
 from stateful_machine import Histories
 from stateful_world import World
+from upgrade_machine import UpgradeHistories
 
 if TYPE_CHECKING:
+    from hypothesis.stateful import RuleBasedStateMachine
+
     from kill_loop import Run
 
 KINDS = (LOST, RESURRECTED, DUPLICATE, WENT_BACK, UNEXPLAINED)
@@ -59,6 +63,7 @@ def main() -> None:
         more = {"SQLite": f"sqlite:///{folder}/any.db", "PostgreSQL": server.create("any")}
         for dialect, url in more.items():
             columns[dialect] |= _any_history(dialect, url, arguments)
+            columns[dialect] |= _any_upgrade(dialect, url, arguments)
     report = _report(columns, arguments)
     _say(report)
     if arguments.out:
@@ -109,13 +114,35 @@ def _figures(done: Run, arguments: argparse.Namespace) -> dict[str, str]:
 
 def _any_history(dialect: str, url: str, arguments: argparse.Namespace) -> dict[str, str]:
     """As tests/contract/test_stateful.py, with more examples. Raises where one goes wrong."""
-    started = time.monotonic()
     world = World(url)
 
     class OfThisWorld(Histories):
         pass
 
     OfThisWorld.world = world
+    try:
+        _run(f"{dialect}: histories", OfThisWorld, arguments)
+    finally:
+        world.end()
+    return {f"histories of {STEPS} steps that came to what the model says": str(arguments.examples)}
+
+
+def _any_upgrade(dialect: str, url: str, arguments: argparse.Namespace) -> dict[str, str]:
+    """As tests/contract/test_upgrade_histories.py."""
+    store = SqlStore(url)
+
+    class InThisStore(UpgradeHistories):
+        stores: ClassVar = [store]
+
+    try:
+        _run(f"{dialect}: histories of upgrades", InThisStore, arguments)
+    finally:
+        store.close()
+    return {f"the same, of {STEPS} steps, with switches of backbones": str(arguments.examples)}
+
+
+def _run(told: str, machine: type[RuleBasedStateMachine], arguments: argparse.Namespace) -> None:
+    started = time.monotonic()
     most = settings(
         deadline=None,
         max_examples=arguments.examples,
@@ -123,13 +150,8 @@ def _any_history(dialect: str, url: str, arguments: argparse.Namespace) -> dict[
         database=None,
         suppress_health_check=list(HealthCheck),
     )
-    try:
-        run_state_machine_as_test(OfThisWorld, settings=most)
-    finally:
-        world.end()
-    seconds = time.monotonic() - started
-    _say(f"{dialect}: {arguments.examples} histories in {seconds:.0f} s")
-    return {f"histories of {STEPS} steps that came to what the model says": str(arguments.examples)}
+    run_state_machine_as_test(machine, settings=most)
+    _say(f"{told}: {arguments.examples} in {time.monotonic() - started:.0f} s")
 
 
 def _judged(figure: object, is_good: bool) -> str:
@@ -161,7 +183,7 @@ add, remove, delete, make anew under the same name, list and classify. SIGKILL o
 random moment, {kills} times, for up to {minutes:.0f} minutes; what was interrupted is sent once
 more with its request_id. Every answer is held against what must be there at its revision
 (tests/history_checker.py). Then histories by chance through two services in one process, held
-against dictionaries and brute force (tests/stateful_machine.py).
+against dictionaries and brute force (tests/stateful_machine.py, tests/upgrade_machine.py).
 
 """
 
