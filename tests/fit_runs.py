@@ -69,7 +69,7 @@ def content(out):
 def told(out):
     """The log without its speed, which no seed fixes."""
     return [
-        {name: value for name, value in line.items() if name != "images_per_second"}
+        {name: value for name, value in line.items() if name not in metrics.SPEED}
         for line in metrics.read(out)
     ]
 

@@ -8,7 +8,7 @@ import pytest
 from exemplar_training import cli
 from exemplar_training.adaptation.domains import Domains
 from exemplar_training.adaptation.study import Study
-from exemplar_training.adaptation.trials import StoppedError, Trials
+from exemplar_training.adaptation.trials import Trials
 from exemplar_training.config import RunConfig
 from exemplar_training.config_file import from_table
 from fit_runs import IMAGES, TABLE, Failing, with_files
@@ -99,9 +99,8 @@ def test_a_signal_stops_the_study_and_the_next_call_goes_on(tmp_path):
 
     study = Study(seeds=(0,), shared=from_table(RunConfig, TABLE), methods={"tent": ("",)})
     failing = Domains(with_files(Failing(IMAGES.files, 3, stop)), {"plain": IMAGES}, IMAGES)
-    with pytest.raises(StoppedError) as stopped:
+    with pytest.raises(SystemExit, match="143"):
         Trials(study, failing, tmp_path, print).play()
-    assert stopped.value.signal_number == signal.SIGTERM
     played = Trials(study, Domains(IMAGES, {"plain": IMAGES}, IMAGES), tmp_path, print).play()
     # The images of the score are the target's: no label of theirs may teach.
     assert [row.name for row in played.rows] == ["source-only", "tent"]

@@ -115,6 +115,14 @@ def test_labels_teach_an_adapter_the_same_from_kept_embeddings_as_from_pixels(
         torch.testing.assert_close(value, other[name], atol=1e-5, rtol=1e-4)
 
 
+def test_a_finished_run_embeds_nothing_to_see_that_it_is_finished(whole, learned, monkeypatch):
+    monkeypatch.setattr(running, "below_adapter", None)
+    before = content(learned)
+    outcome = fit(learned, is_resumed=True, model__init=str(whole), **NEIGHBORS, **POOLED)
+    assert outcome.step == outcome.steps == 4
+    assert_equal(content(learned), before)
+
+
 def test_an_adapter_that_goes_on_keeps_what_it_measured(learned, tmp_path):
     start = {"model__init": str(learned), **NEIGHBORS, **POOLED, "schedule__steps": 1}
     fit(tmp_path, squares(30, seed=9), **start)

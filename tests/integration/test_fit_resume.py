@@ -13,6 +13,7 @@ from exemplar_training import config_file
 from exemplar_training.data.folder import load_folder
 from exemplar_training.errors import CheckpointError, FitError
 from exemplar_training.fit import checkpoint, metrics
+from exemplar_training.fit.trained import embedder_state
 from fit_runs import IMAGES, Failing, assert_equal, config, content, fit, told, with_files
 from training_images import squares, write_folder
 
@@ -73,6 +74,12 @@ def test_ctrl_c_leaves_a_checkpoint_that_the_command_goes_on_from(tmp_path):
 
 def test_resume_without_a_checkpoint_starts(tmp_path):
     assert fit(tmp_path / "new", is_resumed=True, schedule__steps=1).step == 1
+
+
+def test_a_run_without_steps_is_what_it_starts_from(whole, tmp_path):
+    assert fit(tmp_path, model__init=str(whole), schedule__steps=0).step == 0
+    start, end = (embedder_state(content(run)) for run in (whole, tmp_path))
+    assert_equal(start, end)
 
 
 def test_a_run_is_not_overwritten(whole):

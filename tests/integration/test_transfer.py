@@ -144,7 +144,7 @@ def test_a_stopped_study_goes_on_to_the_same_result(done, root, tmp_path):
     ("override", "message"),
     [
         ("shared.schedule.steps=3", "--resume: schedule.steps: expected 2 as in the run's"),
-        ("seeds=[]", "seeds: expected one and more, got none"),
+        ("seeds=[]", "seeds: expected different whole numbers, one and more, got []"),
         ("shared.data.name=circles", "set circles: expected it in"),
     ],
 )

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from exemplar_server.errors import ExemplarError
 from exemplar_training import export_command as exporting
 from exemplar_training.adaptation import command as adaptation
+from exemplar_training.comparison import command as comparing
 from exemplar_training.data import command as data
 from exemplar_training.errors import TrainingError
 from exemplar_training.evaluation import command as evaluation
@@ -48,6 +49,7 @@ def _parser() -> argparse.ArgumentParser:
     fitting.add_parser(verbs)
     transferring.add_parser(verbs)
     adaptation.add_parser(verbs)
+    comparing.add_parser(verbs)
     reporting.add_parser(verbs)
     return parser
 

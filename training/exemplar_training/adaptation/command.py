@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import sys
 from pathlib import Path
 
 from exemplar_training.set_option import add_set_option
@@ -16,7 +15,6 @@ examples:
 
 Finished runs in DIR are used again: after Ctrl-C the same command goes on.
 """
-_SIGNALLED = 128  # what a shell adds to the number of a signal
 RESULT_FILE = "result.json"
 
 
@@ -40,17 +38,13 @@ def _adapt(parsed: argparse.Namespace) -> None:
     # Here, because torch takes seconds to import and --help must not.
     from exemplar_training.adaptation import domains, table  # noqa: PLC0415
     from exemplar_training.adaptation.study import Study  # noqa: PLC0415
-    from exemplar_training.adaptation.trials import StoppedError, Trials  # noqa: PLC0415
+    from exemplar_training.adaptation.trials import Trials  # noqa: PLC0415
     from exemplar_training.config_file import read_as  # noqa: PLC0415
     from exemplar_training.files import replace_file  # noqa: PLC0415
 
     study = read_as(Study, parsed.study, parsed.overrides)
     loaded = domains.load(study)
-    try:
-        result = Trials(study, loaded, parsed.out, _say).play()
-    except StoppedError as stopped:
-        _say(f"stopped; next: exemplar-train adapt {parsed.study} --out {parsed.out}")
-        sys.exit(_SIGNALLED + stopped.signal_number)
+    result = Trials(study, loaded, parsed.out, _say).play()
     names = loaded.source.class_names
     told = json.dumps(table.as_json(study, result, names), indent=1)
     replace_file(parsed.out / RESULT_FILE, told.encode())

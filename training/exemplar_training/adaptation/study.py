@@ -8,9 +8,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from exemplar_training import config_file
 from exemplar_training.config import SOURCE_FREE, TWO_DOMAINS, DataConfig, RunConfig
 from exemplar_training.errors import ConfigError
+from exemplar_training.fit.study import changed, check_seeds
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -35,9 +35,7 @@ class Study:
     is_missing_too: bool = False  # also where one class of the target is missing
 
     def __post_init__(self) -> None:
-        if not self.seeds or len(set(self.seeds)) != len(self.seeds) or min(self.seeds) < 0:
-            expected = "different whole numbers, one and more"
-            raise ConfigError(f"seeds: expected {expected}, got {list(self.seeds)}")
+        check_seeds(self.seeds)
         for method, candidates in self.methods.items():
             if method not in (*SOURCE_FREE, *TWO_DOMAINS):
                 expected = ", ".join((*SOURCE_FREE, *TWO_DOMAINS))
@@ -73,8 +71,4 @@ class Study:
         # The study draws target images itself, once for all seeds.
         fixed = [f"method={method}", f"seed={seed}", "target.n_shot=0"]
         start = [] if init is None else [f"model.init={init}"]
-        shared = config_file.as_toml(self.shared)
-        try:
-            return config_file.parse(shared, [*candidate.split(), *fixed, *start])
-        except ConfigError as error:
-            raise ConfigError(f"methods.{method}: {error}") from error
+        return changed(self.shared, [*candidate.split(), *fixed, *start], f"methods.{method}")

@@ -9,6 +9,7 @@ import numpy as np
 
 from exemplar_training.adaptation.domains import PLAIN
 from exemplar_training.config_file import flat
+from exemplar_training.spread import Spread
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -53,9 +54,7 @@ def _choices(result: Result) -> list[str]:
 def _told(row: Row | None) -> str:
     if row is None:
         return "-"
-    percents = 100 * np.array([each.accuracy for each in row.scores])
-    spread = percents.std(ddof=1) if len(percents) > 1 else np.nan
-    return f"{percents.mean():.1f} +- {spread:.1f}"
+    return Spread(tuple(each.accuracy for each in row.scores)).percent()
 
 
 def _recalls(row: Row) -> str:

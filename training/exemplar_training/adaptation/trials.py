@@ -14,7 +14,8 @@ from exemplar_training.adaptation.domains import PLAIN
 from exemplar_training.adaptation.scores import criterion, exemplar_score, score
 from exemplar_training.adaptation.study import ADABN
 from exemplar_training.config import SOURCE_FREE
-from exemplar_training.fit.run import RunRequest, run
+from exemplar_training.fit.images import RunImages
+from exemplar_training.fit.study import train_once
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -27,14 +28,6 @@ if TYPE_CHECKING:
     from exemplar_training.data.image_set import ImageSet
 
 EXEMPLARS = (1, 5)  # labelled, of each class of the target
-
-
-class StoppedError(Exception):
-    """A signal ended a run, which left a checkpoint."""
-
-    def __init__(self, signal_number: int) -> None:
-        super().__init__(f"signal {signal_number}")
-        self.signal_number = signal_number
 
 
 @dataclass(frozen=True)
@@ -70,15 +63,9 @@ class Trials:
     ) -> None:
         self._study, self._domains, self._out, self._report = study, domains, out, report
         self._chosen: dict[str, str] = {}  # settings by method
-        self._finished: set[Path] = set()
 
     def play(self) -> Result:
-        """Trains and scores everything.
-
-        Raises:
-            StoppedError: after a signal; the same call goes on.
-            TrainingError: as a run does, also where its folder has a run of other settings.
-        """
+        """Trains and scores everything; ends the program and raises as `train_once` does."""
         rows = [self._row("source-only", PLAIN, self._source)]
         candidates: list[Candidate] = []
         for method in self._study.ordered:
@@ -158,11 +145,7 @@ class Trials:
     ) -> Path:
         """The folder of the finished run."""
         out = self._out / place
-        if out not in self._finished:
-            outcome = run(RunRequest(config, out, is_resumed=True), images, _quiet, target)
-            if outcome.step < outcome.steps:
-                raise StoppedError(outcome.signal_number)
-            self._finished.add(out)
+        train_once(config, out, RunImages(images, target), _quiet)
         return out
 
 

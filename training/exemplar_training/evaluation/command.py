@@ -57,6 +57,7 @@ def trial_of(parsed: argparse.Namespace) -> Trial:
         n_query=parsed.n_query,
         episodes=parsed.episodes,
         seed=parsed.seed,
+        classes=tuple(parsed.classes),
     )
 
 
@@ -75,6 +76,9 @@ def _add_images(parser: argparse.ArgumentParser) -> None:
         nargs="+",
         metavar="PART",
         help="of the set (default: test where there is one, else all)",
+    )
+    parser.add_argument(
+        "--classes", nargs="+", default=[], metavar="CLASS", help="that judge (default: all)"
     )
 
 

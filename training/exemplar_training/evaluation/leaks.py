@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -10,11 +11,24 @@ import numpy as np
 from exemplar_training.errors import EvaluationError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
 
     from exemplar_training.data.image_set import ImageSet
 
+CLASS, SOURCE, FILE = "class", "source", "file (sha256)"
 _SHOWN = 3
+
+
+@dataclass(frozen=True)
+class Overlap:
+    """What two sets of images share: a kind of thing, and which ones, sorted."""
+
+    what: str
+    shared: tuple[str, ...]
+
+    @property
+    def told(self) -> str:
+        return f"{len(self.shared)}, such as {', '.join(self.shared[:_SHOWN])}"
 
 
 def without_copies(images: ImageSet, need: int) -> ImageSet:
@@ -37,29 +51,35 @@ def without_copies(images: ImageSet, need: int) -> ImageSet:
 def refuse_overlap(base: ImageSet, novel: ImageSet) -> None:
     """Refuses novel images that training has seen: of its classes, its sources or equal files.
 
-    Reads every file. Sources are compared where both sets have them, numbered alike.
-
     Raises:
         EvaluationError: names what base and novel share.
     """
-    _refuse_shared("class", _used_names(base), _used_names(novel))
+    for overlap in overlaps(base, novel):
+        raise EvaluationError(
+            f"base and novel: expected no common {overlap.what}, got {overlap.told}"
+        )
+
+
+def overlaps(base: ImageSet, novel: ImageSet) -> Iterator[Overlap]:
+    """What both have: classes by their names, then sources, then equal files; only what there is.
+
+    Reads every file. Sources are compared where both sets have them, numbered alike.
+    """
+    yield from _shared(CLASS, _used_names(base), _used_names(novel))
     if base.sources_N is not None and novel.sources_N is not None:
-        _refuse_shared("source", base.sources_N.tolist(), novel.sources_N.tolist())
+        yield from _shared(SOURCE, base.sources_N.tolist(), novel.sources_N.tolist())
     digests = ((d.hex()[:12] for d in _digests(images)) for images in (base, novel))
-    _refuse_shared("file (sha256)", *digests)
+    yield from _shared(FILE, *digests)
 
 
 def _used_names(images: ImageSet) -> list[str]:
     return [images.class_names[class_id] for class_id in np.unique(images.class_ids_N)]
 
 
-def _refuse_shared(what: str, base: Iterable[object], novel: Iterable[object]) -> None:
+def _shared(what: str, base: Iterable[object], novel: Iterable[object]) -> Iterator[Overlap]:
     shared = sorted(map(str, set(base) & set(novel)))
     if shared:
-        shown = ", ".join(shared[:_SHOWN])
-        raise EvaluationError(
-            f"base and novel: expected no common {what}, got {len(shared)}, such as {shown}"
-        )
+        yield Overlap(what, tuple(shared))
 
 
 def _digests(images: ImageSet) -> Iterable[bytes]:

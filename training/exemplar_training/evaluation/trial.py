@@ -27,7 +27,7 @@ _DEFAULT_PART = "test"
 class Trial:
     """What to draw. `data` is a folder or the name of a set under `root`; None is all parts.
 
-    But where a set has a part "test", no `parts` mean that one.
+    But where a set has a part "test", no `parts` mean that one. No `classes` are all of them.
     """
 
     data: str
@@ -38,6 +38,7 @@ class Trial:
     n_query: int
     episodes: int
     seed: int
+    classes: tuple[str, ...] = ()
 
     @property
     def specs(self) -> list[EpisodeSpec]:
@@ -90,7 +91,7 @@ def draw(trial: Trial) -> Drawn:
         TrainingError: no such data, or no such episodes can be drawn from them.
     """
     specs = trial.specs
-    found = images_of(trial.data, trial.root, trial.parts)
+    found = _of_classes(images_of(trial.data, trial.root, trial.parts), trial.classes)
     images = without_copies(found, max(trial.n_shots) + trial.n_query)
     return Drawn(
         trial,
@@ -131,6 +132,15 @@ def images_of(
             raise EvaluationError(f"--part: expected none with a folder, got {parts[0]}")
         return load_folder(folder)
     return load(root, data, parts or _default_parts(root / data, part))
+
+
+def _of_classes(images: ImageSet, names: tuple[str, ...]) -> ImageSet:
+    """The images of the classes of these names; none: all."""
+    for name in names:
+        if name not in images.class_names:
+            raise EvaluationError(f"--classes: expected classes of {images.name}, got {name!r}")
+    ids = [images.class_names.index(name) for name in names]
+    return images.of_classes(ids) if ids else images
 
 
 def _default_parts(folder: Path, part: str) -> list[str] | None:

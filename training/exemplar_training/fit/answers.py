@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from torch import nn
 
+    from exemplar_training.backbones import Backbone
     from exemplar_training.data.image_set import ImageSet
 
 _BATCH = 64
@@ -47,8 +48,12 @@ def logits(run: Path, images: ImageSet) -> NDArray[np.float32]:
 
 def embeddings(run: Path, images: ImageSet) -> NDArray[np.float32]:
     """What an export of the run would say, (N, D) of unit length, in order; raises as `logits`."""
-    backbone = trained_backbone(run)
-    return outputs(Embedder(backbone), backbone.spec.input_size, images, run.name)
+    return embedded(trained_backbone(run), images, run.name)
+
+
+def embedded(backbone: Backbone, images: ImageSet, told: str) -> NDArray[np.float32]:
+    """As `embeddings`, of a backbone; `told` names the progress bar."""
+    return outputs(Embedder(backbone), backbone.spec.input_size, images, told)
 
 
 def outputs(module: nn.Module, side: int, images: ImageSet, told: str) -> NDArray[np.float32]:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from pathlib import Path
 
+from exemplar_training.fit.stop import exit_on
 from exemplar_training.set_option import add_set_option
 
 _EXAMPLES = """\
@@ -17,7 +17,6 @@ examples:
 Ctrl-C and SIGTERM leave a checkpoint that --resume goes on from; it gives the weights
 that an uninterrupted run gives.
 """
-_SIGNALLED = 128  # what a shell adds to the number of a signal
 
 
 def add_parser(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -40,19 +39,17 @@ def add_parser(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> No
 def _fit(parsed: argparse.Namespace) -> None:
     # Here, because torch takes seconds to import and --help must not.
     from exemplar_training import config_file  # noqa: PLC0415
-    from exemplar_training.fit.images import images_of  # noqa: PLC0415
+    from exemplar_training.fit.images import images_of_run  # noqa: PLC0415
     from exemplar_training.fit.run import RunRequest, run  # noqa: PLC0415
 
     config = config_file.read(parsed.config, parsed.overrides)
     request = RunRequest(config, parsed.out, parsed.resume)
-    images = images_of(config.trained_on, has_classes=not config.is_self_supervised)
-    target = images_of(config.target) if config.has_target else None
-    outcome = run(request, images, _say, target)
+    given = images_of_run(config)
+    outcome = run(request, given.images, _say, given.target)
     if outcome.is_main:
         _say(f"done at step {outcome.step} of {outcome.steps}")
         _say(f"\nnext: exemplar-train {_next(parsed, is_whole=outcome.step == outcome.steps)}")
-    if outcome.signal_number:
-        sys.exit(_SIGNALLED + outcome.signal_number)
+    exit_on(outcome.signal_number)
 
 
 def _next(parsed: argparse.Namespace, *, is_whole: bool) -> str:

@@ -86,6 +86,12 @@ def images_of(data: DataConfig, *, has_classes: bool = True) -> ImageSet:
     return _of_classes(images, data.classes) if data.classes else images
 
 
+def images_of_run(config: RunConfig) -> RunImages:
+    """What `config` names, all of it; raises as `images_of`."""
+    images = images_of(config.trained_on, has_classes=not config.is_self_supervised)
+    return RunImages(images, images_of(config.target) if config.has_target else None)
+
+
 def few_of_each(images: ImageSet, n_shot: int, seed: int) -> ImageSet:
     """`n_shot` images of each class, drawn by the seed, or all of a class with fewer; 0: all."""
     return images.of(rows_of_each(images.class_ids_N, n_shot, seed)) if n_shot else images

@@ -78,18 +78,24 @@ class _Loss(nn.Module):
 
 
 class _Speed:
-    """Images a second and epochs, for the log."""
+    """Images a second, epochs, and seconds since the last line, for the log."""
 
     def __init__(self, training: Training) -> None:
         self._training = training
         self._step, self._time = training.step, time.monotonic()
+        self._processor = time.process_time()
 
     def since_last(self, batches: Batches) -> dict[str, float]:
-        step, now = self._training.step, time.monotonic()
+        step, now, processor = self._training.step, time.monotonic(), time.process_time()
         images = (step - self._step) * batches.batch
-        per_second = images / max(now - self._time, 1e-9)
-        self._step, self._time = step, now
-        return {"epoch": batches.epoch(step), "images_per_second": round(per_second, 1)}
+        told = {
+            "epoch": batches.epoch(step),
+            "images_per_second": round(images / max(now - self._time, 1e-9), 1),
+            "wall_seconds": round(now - self._time, 3),
+            "processor_seconds": round(processor - self._processor, 3),
+        }
+        self._step, self._time, self._processor = step, now, processor
+        return told
 
 
 def _on(device: torch.device, batch: Batch) -> Batch:

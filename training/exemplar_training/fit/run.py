@@ -84,26 +84,42 @@ def run(
     Raises:
         TrainingError: see the settings, the checkpoint and the loop.
     """
+    given, steps = RunImages(images, target), request.config.schedule.steps
     with world(request.config.compute.device) as here, stop_on_signals() as stop:
-        training, batches = _prepared(request, RunImages(images, target), here)
+        content = _before(request, given)
+        if content is not None and content["step"] == steps:  # an adapter would embed all images
+            return Outcome(steps, steps, stop.signal_number, here.is_main)
+        training, batches = _prepared(request, given, content, here)
         if here.is_main:
             report(_told(training, batches))
         _fit(training, batches, request.out, stop, report)
-        steps = request.config.schedule.steps
         return Outcome(training.step, steps, stop.signal_number, here.is_main)
 
 
-def _prepared(request: RunRequest, images: RunImages, here: World) -> tuple[Training, Batches]:
-    """The run at its first step or at its checkpoint, and its batches."""
-    config, path = request.config, request.out / checkpoint.FILE
-    if path.exists() and not request.is_resumed:
+def _before(request: RunRequest, images: RunImages) -> dict[str, Any] | None:
+    """The content of the run's checkpoint, which is one of the same settings; None: there is none.
+
+    Raises:
+        CheckpointError: it is not whole, of other settings or images, or nobody asked to go on.
+    """
+    path = request.out / checkpoint.FILE
+    if not path.exists():
+        return None
+    if not request.is_resumed:
         raise CheckpointError(
             f"--out: expected a folder without a run, got {request.out}, which has a checkpoint: "
             "pass --resume to go on with it"
         )
-    content = checkpoint.load(path) if path.exists() else None
-    if content is not None:
-        check_same(content, config, images.sha256)
+    content = checkpoint.load(path)
+    check_same(content, request.config, images.sha256)
+    return content
+
+
+def _prepared(
+    request: RunRequest, images: RunImages, content: dict[str, Any] | None, here: World
+) -> tuple[Training, Batches]:
+    """The run at its first step or where `content` was taken, and its batches."""
+    config = request.config
     backbone = _start(config, content)
     head = _head(request, backbone, len(images.images.class_names), content)
     batches = images.batches(config, backbone.spec.input_size, here.shard)
@@ -197,6 +213,8 @@ def _fit(
         if training.world.is_main:
             checkpoint.save(out / checkpoint.FILE, content)
 
+    if training.step == training.config.schedule.steps:  # nothing learns: the start is the end
+        save()
     if not training.world.is_main:
         fit(training, batches, lambda *_: None, save, stop)
         return

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 _TOLD = b"\nstopping after this step, with a checkpoint; again to stop at once\n"
 _STDERR = 2
+_SIGNALLED = 128  # what a shell adds to the number of a signal
 
 
 @dataclass
@@ -44,6 +46,12 @@ def stop_on_signals() -> Iterator[Stop]:
         yield stop
     finally:
         _put_back(before)
+
+
+def exit_on(signal_number: int) -> None:
+    """Ends the program as one that this signal has ended; 0, no signal: goes on."""
+    if signal_number:
+        sys.exit(_SIGNALLED + signal_number)
 
 
 def _put_back(handlers: dict[signal.Signals, Any]) -> None:

@@ -98,7 +98,7 @@ def _spec(
     origin = (
         f"{config.method}, {content['step']} steps on {data}; before: {content['facts'][ORIGIN]}"
     )
-    return replace(spec, origin=origin, weights_sha256=_sha256(state), photos_right=0)
+    return replace(spec, origin=origin, weights_sha256=weights_hash(state), photos_right=0)
 
 
 def _told_data(data: DataConfig) -> str:
@@ -114,7 +114,7 @@ def _told(config: RunConfig, content: dict[str, Any]) -> dict[str, Any]:
     return {"step": content["step"], "has_averaged_weights": bool(content["ema"]), **values}
 
 
-def _sha256(state: dict[str, Tensor]) -> str:
+def weights_hash(state: dict[str, Tensor]) -> str:
     """A hash of the weights that no file format changes."""
     digest = hashlib.sha256()
     for name in sorted(state):

@@ -79,6 +79,12 @@ def mark(x: float, y: float, series: int, words: str = "") -> Element:
     return element("path", attributes, *([element("title", {}, words)] if words else []))
 
 
+def bar(y: float, width: float, height: float, kind: str, words: str) -> Element:
+    """From the left edge, below y; `words` on hovering."""
+    attributes = {"x": 0, "y": y, "width": width, "height": height, "class": kind}
+    return element("rect", attributes, element("title", {}, words))
+
+
 def key(names: Sequence[tuple[int, str]]) -> Element:
     """A legend: marks and the names of their series."""
     entries = [element("li", {}, _sample(series), name) for series, name in names]

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     Curve = list[tuple[float, float]]  # step and value
 
-_NOT_LEARNING = {"step", "epoch", "images_per_second"}
+_NOT_LEARNING = {"step", "epoch", *metrics.SPEED}
 _TITLES = {
     "loss": "loss of the batch",
     "accuracy": "right in the batch",

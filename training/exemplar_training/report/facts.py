@@ -26,8 +26,8 @@ def facts(found: Findings) -> Element:
     images = f"{len(drawn.images):,} images of {drawn.class_count:,} labels, {drawn.sources_told}"
     told = {
         "Images": f"{_data_name(found)}: {images}",
-        **_origin(drawn.trial),
-        "Episodes": _episodes(drawn.trial),
+        **origin(drawn.trial),
+        "Episodes": episodes_told(drawn.trial),
         "Raw pixels": "what no backbone at all would answer: the images at 32 x 32 as unit vectors",
     }
     backbones = [_backbone(each.name, each.manifest) for each in found.subjects if each.manifest]
@@ -44,7 +44,7 @@ def _data_name(found: Findings) -> str:
     return f"{found.images.name}, {', '.join(parts)}" if parts else found.images.name
 
 
-def _origin(trial: Trial) -> dict[str, str]:
+def origin(trial: Trial) -> dict[str, str]:
     """Of a fetched set; nobody has written down where a plain folder is from."""
     if Path(trial.data).is_dir():
         return {"From": "a folder of images"}
@@ -55,7 +55,7 @@ def _origin(trial: Trial) -> dict[str, str]:
     return {"From": origin, "License": there.license, "Files": f"sha256 {there.files_sha256}"}
 
 
-def _episodes(trial: Trial) -> str:
+def episodes_told(trial: Trial) -> str:
     shots = " and ".join(f"{n_shot}-shot" for n_shot in trial.n_shots)
     return (
         f"{trial.episodes:,} of {trial.n_way}-way {shots}, queries a label: {trial.n_query}, "

@@ -18,7 +18,7 @@ from exemplar_training.report.maps import maps
 from exemplar_training.report.markup import as_html, element
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from exemplar_training.report.curves import Curve
     from exemplar_training.report.findings import Findings
@@ -33,8 +33,13 @@ def render(found: Findings, run: str, curves: Mapping[str, Curve]) -> bytes:
     parts = [part(found) for part in tqdm(_PARTS, "report", unit="part", disable=None)]
     if curves:
         parts.append(learning_curves(run, curves))
+    return filled(title, [head, *parts])
+
+
+def filled(title: str, parts: Sequence[Element]) -> bytes:
+    """The page of these parts, UTF-8."""
     template = Template(files(__package__).joinpath("page.html").read_text(encoding="utf-8"))
-    page = template.substitute(title=as_html([_title(title)]), body=as_html([head, *parts]))
+    page = template.substitute(title=as_html([_title(title)]), body=as_html(parts))
     # A folder's name that is no UTF-8 is a label with surrogates, which no page can hold.
     return page.encode("utf-8", errors="replace")
 

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-import statistics
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
+
+from exemplar_training.spread import Spread
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+
+    Spreads = dict[tuple[str, int], Spread]  # by arm and head, and by how many parts taught
 
 OWN_HEAD, PROTOTYPE = "own head", "prototype"
 _CELL_WIDTH = 22
@@ -24,40 +27,22 @@ class Measured:
     accuracy: float
 
 
-@dataclass(frozen=True)
-class Spread:
-    """Values of the seeds, in their order. `deviation` is the sample's; None of one value."""
-
-    name: str
-    teaching: int
-    values: tuple[float, ...]
-
-    @property
-    def mean(self) -> float:
-        return statistics.fmean(self.values)
-
-    @property
-    def deviation(self) -> float | None:
-        return statistics.stdev(self.values) if len(self.values) > 1 else None
-
-
-def accuracies(measured: Sequence[Measured]) -> list[Spread]:
+def accuracies(measured: Sequence[Measured]) -> Spreads:
     """A spread for each arm, head and number of parts, in the order in which they came."""
     values: dict[tuple[str, int], list[float]] = {}
     for each in measured:
         values.setdefault((f"{each.arm}, {each.head}", each.teaching), []).append(each.accuracy)
-    return [Spread(name, count, tuple(found)) for (name, count), found in values.items()]
+    return {place: Spread(tuple(found)) for place, found in values.items()}
 
 
-def differences(spreads: Sequence[Spread]) -> list[Spread]:
+def differences(spreads: Spreads) -> Spreads:
     """Each spread minus the first of its number of parts, seed by seed."""
     first: dict[int, Spread] = {}
-    found = []
-    for each in spreads:
-        base = first.setdefault(each.teaching, each)
-        if each is not base:
-            gaps = tuple(a - b for a, b in zip(each.values, base.values, strict=True))
-            found.append(Spread(each.name, each.teaching, gaps))
+    found = {}
+    for (name, count), spread in spreads.items():
+        base = first.setdefault(count, spread)
+        if spread is not base:
+            found[name, count] = spread.minus(base)
     return found
 
 
@@ -65,25 +50,33 @@ def tables(measured: Sequence[Measured]) -> list[str]:
     """Lines with a row an arm and head and a column a number of parts, in percent."""
     spreads = accuracies(measured)
     title = "percent right: mean, deviation over seeds"
-    against = f"minus {spreads[0].name}, seed by seed, in points: mean, deviation, least"
+    first, _ = next(iter(spreads))
+    against = f"minus {first}, seed by seed, in points: mean, deviation, least"
     gaps = differences(spreads)
-    return [*_table(title, spreads, _share), "", *_table(against, gaps, _gap)]
+    return [*_table(title, spreads, Spread.percent), "", *_table(against, gaps, _gap)]
 
 
 def as_json(measured: Sequence[Measured]) -> dict[str, Any]:
     """Every seed's share, and its difference to the first arm's."""
     spreads = accuracies(measured)
     return {
-        "accuracies": [asdict(each) for each in spreads],
-        "differences": [asdict(each) for each in differences(spreads)],
+        "accuracies": _plain(spreads),
+        "differences": _plain(differences(spreads)),
     }
 
 
-def _table(title: str, spreads: Sequence[Spread], cell: Callable[[Spread], str]) -> list[str]:
-    counts = sorted({each.teaching for each in spreads})
+def _plain(spreads: Spreads) -> list[dict[str, Any]]:
+    return [
+        {"name": name, "teaching": count, "values": spread.values}
+        for (name, count), spread in spreads.items()
+    ]
+
+
+def _table(title: str, spreads: Spreads, cell: Callable[[Spread], str]) -> list[str]:
+    counts = sorted({count for _, count in spreads})
     rows: dict[str, dict[int, str]] = {}
-    for each in spreads:
-        rows.setdefault(each.name, {})[each.teaching] = cell(each)
+    for (name, count), spread in spreads.items():
+        rows.setdefault(name, {})[count] = cell(spread)
     width = max(map(len, ["taught by", *rows]), default=0)
     head = "".join(_counted(count).rjust(_CELL_WIDTH) for count in counts)
     lines = [title, "taught by".ljust(width) + head]
@@ -97,14 +90,5 @@ def _counted(count: int) -> str:
     return f"{count} part" if count == 1 else f"{count} parts"
 
 
-def _share(spread: Spread) -> str:
-    return f"{100 * spread.mean:.1f}{_deviation(spread)}"
-
-
 def _gap(spread: Spread) -> str:
-    least = 100 * min(spread.values)
-    return f"{100 * spread.mean:+.1f}{_deviation(spread)} ({least:+.1f})"
-
-
-def _deviation(spread: Spread) -> str:
-    return "" if spread.deviation is None else f" +- {100 * spread.deviation:.1f}"
+    return f"{spread.percent('+')} ({100 * min(spread.values):+.1f})"

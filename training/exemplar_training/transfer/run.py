@@ -8,7 +8,6 @@ OUT/result.json       settings and everything measured
 from __future__ import annotations
 
 import json
-import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,8 +19,8 @@ from exemplar_training.data.layout import DEFAULT_ROOT, read_description
 from exemplar_training.evaluation.heads import scores
 from exemplar_training.files import replace_file
 from exemplar_training.fit.answers import embeddings, logits
-from exemplar_training.fit.images import images_of
-from exemplar_training.fit.run import RunRequest, run
+from exemplar_training.fit.images import RunImages, images_of
+from exemplar_training.fit.study import train_once
 from exemplar_training.transfer.report import OWN_HEAD, PROTOTYPE, Measured, as_json, tables
 from exemplar_training.transfer.study import arm_runs, source_runs
 
@@ -37,7 +36,6 @@ if TYPE_CHECKING:
     Say = Callable[[str], None]
 
 RESULT_FILE = "result.json"
-_SIGNALLED = 128  # what a shell adds to the number of a signal
 
 
 def transfer(study: Study, out: Path, say: Say) -> None:
@@ -76,9 +74,7 @@ def _measured(arm: ArmRun, judging: ImageSet, say: Say) -> list[Measured]:
 def _trained(folder: Path, config: RunConfig, say: Say) -> ImageSet:
     """The images that the run in `folder` has learned from, now if not before."""
     images = images_of(config.data)
-    outcome = run(RunRequest(config, folder, is_resumed=True), images, say)
-    if outcome.signal_number:
-        sys.exit(_SIGNALLED + outcome.signal_number)
+    train_once(config, folder, RunImages(images, None), say)
     return images
 
 

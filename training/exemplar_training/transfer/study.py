@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from exemplar_training import config_file
 from exemplar_training.config import RunConfig
 from exemplar_training.errors import ConfigError
+from exemplar_training.fit.study import changed, check_seeds
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -37,13 +37,12 @@ class Study:
     arms: dict[str, str] = field(default_factory=dict)  # the rest, as --set has it, with spaces
 
     def __post_init__(self) -> None:
-        for name in ("seeds", "teaching", "judging", "arms"):
+        check_seeds(self.seeds)
+        for name in ("teaching", "judging", "arms"):
             if not getattr(self, name):
                 raise ConfigError(f"{name}: expected one and more, got none")
-        for name, least in (("seeds", 0), ("teaching", 1)):
-            if min(getattr(self, name)) < least:
-                got = min(getattr(self, name))
-                raise ConfigError(f"{name}: expected {least} and more, got {got}")
+        if min(self.teaching) < 1:
+            raise ConfigError(f"teaching: expected 1 and more, got {min(self.teaching)}")
 
 
 @dataclass(frozen=True)
@@ -60,7 +59,7 @@ class ArmRun:
 def source_runs(study: Study, out: Path) -> dict[Path, RunConfig]:
     """What is learned first, by the folder it goes to; raises as `arm_runs`."""
     return {
-        _source_folder(out, seed): _changed(study.source, seed, "", "source")
+        _source_folder(out, seed): changed(study.source, [f"seed={seed}"], "source")
         for seed in study.seeds
     }
 
@@ -85,7 +84,7 @@ def _configs(study: Study, seed: int, source: str) -> dict[str, RunConfig]:
     """Each arm's settings; `source` is the run that it may start from."""
     configs = {}
     for arm, overrides in study.arms.items():
-        config = _changed(study.shared, seed, overrides, f"arms.{arm}")
+        config = changed(study.shared, [*overrides.split(), f"seed={seed}"], f"arms.{arm}")
         init = source if config.model.init == SOURCE else config.model.init
         configs[arm] = replace(config, model=replace(config.model, init=init))
     return configs
@@ -93,13 +92,6 @@ def _configs(study: Study, seed: int, source: str) -> dict[str, RunConfig]:
 
 def _source_folder(out: Path, seed: int) -> Path:
     return out / SOURCE / f"seed{seed}"
-
-
-def _changed(config: RunConfig, seed: int, overrides: str, told: str) -> RunConfig:
-    try:
-        return config_file.parse(config_file.as_toml(config), [*overrides.split(), f"seed={seed}"])
-    except ConfigError as error:
-        raise ConfigError(f"{told}: {error}") from error
 
 
 def _taught(study: Study, parts: Sequence[str], seed: int, count: int) -> tuple[str, ...]:

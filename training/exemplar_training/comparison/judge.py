@@ -1,0 +1,95 @@
+"""Backbones on the judging images: embedded, and asked in the same episodes. Equal ones only once.
+
+Shapes: N images, D dim.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from exemplar_training.comparison.study import column_of
+from exemplar_training.embedder import Embedder
+from exemplar_training.evaluation.embeddings import raw_pixels
+from exemplar_training.evaluation.heads import HEADS, head_name, play
+from exemplar_training.evaluation.run import RAW_PIXELS
+from exemplar_training.evaluation.trial import memory_advice
+from exemplar_training.files import replace_file
+from exemplar_training.fit.answers import embedded
+from exemplar_training.fit.build import UNTRAINED, backbone_of
+from exemplar_training.fit.images import RunImages
+from exemplar_training.fit.trained import weights_hash
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from exemplar_training.backbones import Backbone
+    from exemplar_training.config import ModelConfig
+    from exemplar_training.evaluation.trial import Drawn
+
+    Accuracies = dict[str, float]  # the share of right answers by column
+
+FILE = "judged.json"
+
+
+class Judge:
+    """What was judged before is read from OUT/judged.json and kept there. Used by one thread."""
+
+    def __init__(self, drawn: Drawn, out: Path) -> None:
+        self._drawn, self._path = drawn, out / FILE
+        trial = replace(drawn.trial, root=out)  # where a set lies says nothing about it
+        self._facts = [repr(trial), len(drawn.images), RunImages(drawn.images, None).sha256]
+        self._known: dict[str, Accuracies] = _read(self._path, self._facts)
+
+    def of(self, backbone: Backbone, told: str) -> Accuracies:
+        """Of the backbone as an export of it would answer; `told` names the progress bar."""
+        size, embedder = backbone.spec.input_size, Embedder(backbone)
+        weights = weights_hash(embedder.state_dict())
+        key = hashlib.sha256(f"{weights} {size} {embedder.power}".encode()).hexdigest()
+        return self._once(key, lambda: embedded(backbone, self._drawn.images, told))
+
+    def of_raw_pixels(self) -> Accuracies:
+        return self._once(RAW_PIXELS, lambda: raw_pixels(self._drawn.images))
+
+    def _once(self, key: str, embed: Callable[[], NDArray[np.float32]]) -> Accuracies:
+        if key not in self._known:
+            with memory_advice(self._drawn):
+                self._known[key] = self._accuracies(embed())
+            content = {"trial": self._facts, "accuracies": self._known}
+            replace_file(self._path, (json.dumps(content, indent=1) + "\n").encode())
+        return self._known[key]
+
+    def _accuracies(self, embeddings_ND: NDArray[np.float32]) -> Accuracies:
+        shots = zip(self._drawn.trial.n_shots, self._drawn.episodes, strict=True)
+        return {
+            column_of(head_name(head), n_shot): float(
+                play(embeddings_ND, episodes, head).accuracy_E.mean()
+            )
+            for n_shot, episodes in shots
+            for head in HEADS
+        }
+
+
+def untrained(model: ModelConfig, seed: int) -> tuple[str, Backbone]:
+    """The network that a run of `model` and `seed` would start from if it knew nothing; a name."""
+    plain = replace(model, weights=UNTRAINED, init="", pooled=(), adapter=0, adapter_width=0)
+    backbone = backbone_of(plain, seed)
+    sizes = [f"{backbone.spec.input_size} pixels"]
+    sizes += [f"dim {model.dim}"] if model.dim else []
+    return f"untrained {model.backbone}, {', '.join(sizes)}", backbone
+
+
+def _read(path: Path, facts: list[Any]) -> dict[str, Accuracies]:
+    """Nothing where it is not there, not whole, or of another trial."""
+    try:
+        content = json.loads(path.read_bytes())
+    except (OSError, ValueError):
+        return {}
+    known: dict[str, Accuracies] = content["accuracies"] if content["trial"] == facts else {}
+    return known
