@@ -11,7 +11,7 @@ import tiny_backbone
 from exemplar_server.core.artifact import load_artifact
 from exemplar_training.data.image_set import ImageSet
 from exemplar_training.errors import CheckpointError
-from exemplar_training.report import chart, curves, facts, hardest, maps, markup, tsne
+from exemplar_training.report import chart, curves, facts, hardest, maps, markup, neighbors, tsne
 from report_pages import clouds, findings
 
 numbers = st.floats(-1e6, 1e6).filter(lambda value: value == 0 or abs(value) > 1e-6)
@@ -77,6 +77,16 @@ def test_a_long_curve_becomes_the_means_of_equal_stretches():
     assert len(thin) == 200
     assert thin[0] == (4.5, 0.5)
     assert curves.thinned(long[:7]) == long[:7]
+
+
+def test_what_is_measured_once_an_epoch_has_a_point_an_epoch(tmp_path):
+    """Its lines are all of the log's: a value stands in each until the next is measured."""
+    told = [(5, 0.25), (10, 0.25), (15, 0.5), (20, 0.5), (25, 0.5)]
+    lines = [f'{{"step": {step}, "loss": 1.0, "knn_accuracy": {value}}}' for step, value in told]
+    (tmp_path / "metrics.jsonl").write_text("\n".join(lines) + "\n")
+    found = curves.read_curves(tmp_path)
+    assert found["knn_accuracy"] == [(5, 0.25), (15, 0.5), (25, 0.5)]
+    assert len(found["loss"]) == 5
 
 
 def test_a_curve_is_told_in_words_and_each_point_lies_in_the_chart():
@@ -149,6 +159,30 @@ def test_where_all_is_right_no_image_is_hard(tmp_path):
     found = findings(tmp_path, spreads=(0.01, 0.3))
     assert hardest.mistakes(found, 5) == []
     assert "No query was answered wrong." in "".join(hardest.hardest(found).itertext())
+
+
+# Nearest images
+
+
+def test_the_nearest_images_are_those_of_highest_similarity_of_other_sources(tmp_path):
+    found = findings(tmp_path)
+    sources_N = np.arange(48) // 2
+    for images in (found.images, replace(found.images, sources_N=sources_N)):
+        near = neighbors.nearest(images, found.after.embeddings_ND, 7)
+        cosines_N = found.after.embeddings_ND @ found.after.embeddings_ND[7]
+        cosines_N[[7] if images.sources_N is None else [6, 7]] = -2
+        assert near.neighbors == np.argsort(-cosines_N)[:8].tolist()
+        assert near.similarities == pytest.approx(np.sort(cosines_N)[:-9:-1])
+
+
+def test_the_sheet_tells_whose_label_is_the_same(tmp_path):
+    found = findings(tmp_path, spreads=(0.05, 0.6))
+    sheet = neighbors.neighbors(found)
+    words = "".join(sheet.itertext())
+    # Eight images of each of six labels: seven others are alike, the eighth is not.
+    assert "Neighbors with the image's label: 84 of 96 by new<i>/1, " in words
+    kinds = [each.get("class") for each in sheet.iter("figure")]
+    assert [kinds.count(kind) for kind in ("query", "same", "other")] == [12, 84, 12]
 
 
 # What was seen in training

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from typing import TYPE_CHECKING
 
@@ -25,6 +26,7 @@ _TITLES = {
     "loss": "loss of the batch",
     "accuracy": "right in the batch",
     "rate": "learning rate",
+    "knn_accuracy": "right by nearest neighbors",
     "positive_similarity": "similarity of what belongs together",
     "negative_similarity": "similarity of what does not",
     "output_spread": "spread of outputs",
@@ -34,6 +36,8 @@ _TITLES = {
     "queue_age": "age of keys in steps",
     "ema_distance": "distance of the slow copy",
 }
+# Measured once an epoch, and written into every line until the next.
+_EACH_EPOCH = {"knn_accuracy", "effective_rank", "rank_kept", "feature_spread"}
 _MOST_POINTS = 200
 _HEIGHT, _LEFT, _RIGHT, _TOP, _BOTTOM = 220, 46, 322, 26, 182
 
@@ -63,7 +67,14 @@ def learning_curves(name: str, curves: Mapping[str, Curve]) -> Element:
 
 def _curve(lines: list[dict[str, float]], name: str) -> Curve:
     points = [(line["step"], line[name]) for line in lines if name in line]
-    return [point for point in points if math.isfinite(point[1])]
+    finite = [point for point in points if math.isfinite(point[1])]
+    return _measured(finite) if name in _EACH_EPOCH else finite
+
+
+def _measured(curve: Curve) -> Curve:
+    """The points at which the value changes, and both ends."""
+    changed = [after for before, after in itertools.pairwise(curve) if after[1] != before[1]]
+    return list(dict.fromkeys([*curve[:1], *changed, *curve[-1:]]))
 
 
 def thinned(curve: Curve) -> Curve:
@@ -73,7 +84,7 @@ def thinned(curve: Curve) -> Curve:
 
 
 def _figure(name: str, curve: Curve) -> Element:
-    is_share = name == "accuracy"
+    is_share = name.endswith("accuracy")
     (first, start), (last, end) = curve[0], curve[-1]
 
     def told(value: float) -> str:

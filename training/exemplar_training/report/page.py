@@ -16,6 +16,7 @@ from exemplar_training.report.hardest import hardest
 from exemplar_training.report.labels import labels
 from exemplar_training.report.maps import maps
 from exemplar_training.report.markup import as_html, element
+from exemplar_training.report.neighbors import neighbors
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     from exemplar_training.report.curves import Curve
     from exemplar_training.report.findings import Findings
 
-_PARTS = (facts, accuracy, labels, maps, hardest)
+_PARTS = (facts, accuracy, labels, maps, neighbors, hardest)
 
 
 def render(found: Findings, run: str, curves: Mapping[str, Curve]) -> bytes:
