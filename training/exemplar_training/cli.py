@@ -14,6 +14,7 @@ from exemplar_training.data import command as data
 from exemplar_training.errors import TrainingError
 from exemplar_training.evaluation import command as evaluation
 from exemplar_training.fit import command as fitting
+from exemplar_training.layerwise import command as layers
 from exemplar_training.report import command as reporting
 from exemplar_training.search import command as searching
 from exemplar_training.transfer import command as transferring
@@ -49,6 +50,7 @@ def _parser() -> argparse.ArgumentParser:
     fitting.add_parser(verbs)
     transferring.add_parser(verbs)
     adaptation.add_parser(verbs)
+    layers.add_parser(verbs)
     comparing.add_parser(verbs)
     reporting.add_parser(verbs)
     return parser

@@ -7,9 +7,10 @@ where a comment says so, as TOML has no null.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from exemplar_training.errors import ConfigError
+from exemplar_training.layerwise.checks import check_stack
 
 Trained = Literal["head", "last_block", "all"]
 Precision = Literal["fp32", "bf16", "fp16"]
@@ -21,6 +22,8 @@ TWO_DOMAINS = ("coral", "mmd", "dann", "cdan", "mcc")
 NEIGHBORS = "neighbors"  # from images without labels, and no classes at all
 # The same, and the backbone itself learns.
 SELF_SUPERVISED = ("simclr", "moco", "byol", "simsiam", "cpc")
+# The last layer of a stack learns from what the layers below it say; then all, unrolled.
+StageName = Literal["rbm", "autoencoder", "denoising"]
 MethodName = Literal[
     "supervised",
     "coral",
@@ -37,6 +40,8 @@ MethodName = Literal[
     "byol",
     "simsiam",
     "cpc",
+    StageName,
+    "unrolled",
 ]
 
 
@@ -73,10 +78,12 @@ class ModelConfig:
     """The backbone, what it starts from and which part of it learns."""
 
     backbone: str = "small_cnn"
-    weights: str = ""  # a weights file; empty: the published ones, none for small_cnn
+    weights: str = ""  # a weights file; empty: the published ones, where there are some
     init: str = ""  # a run whose backbone to start from
     input_size: int = _within(0, 0)  # pixels a side; 0: the backbone's own
     dim: int = _within(0, 0)  # of small_cnn; 0: its own
+    widths: tuple[int, ...] = ()  # of the layers of mlp or convnet; the last one is the dim
+    has_linear_code: bool = False  # of mlp: the last layer without its sigmoid
     pooled: tuple[str, ...] = ()  # BLOCK:POOLING, such as "0:above" of pooling.py; empty: its own
     adapter: int = _within(0, 0)  # dim of a last block that is put on the embedding; 0: none
     adapter_width: int = _within(0, 0)  # of a hidden layer in the adapter; 0: there is none
@@ -167,6 +174,13 @@ class CpcConfig:
 
 
 @dataclass(frozen=True)
+class DenoisingConfig:
+    """Vincent et al. 2008, https://doi.org/10.1145/1390156.1390294, section 2.3."""
+
+    share: float = _within(0.25, 0.01, 0.99)  # of the values that are masked
+
+
+@dataclass(frozen=True)
 class OptimizerConfig:
     """How weights move."""
 
@@ -216,12 +230,14 @@ class RunConfig:
     byol: ByolConfig = field(default_factory=ByolConfig)
     simsiam: SimSiamConfig = field(default_factory=SimSiamConfig)
     cpc: CpcConfig = field(default_factory=CpcConfig)
+    denoising: DenoisingConfig = field(default_factory=DenoisingConfig)
     optimizer: OptimizerConfig = field(default_factory=OptimizerConfig)
     schedule: ScheduleConfig = field(default_factory=ScheduleConfig)
     compute: ComputeConfig = field(default_factory=ComputeConfig)
 
     def __post_init__(self) -> None:
         """Raises ConfigError where the method does not go with other settings."""
+        check_stack(self)
         if self.is_self_supervised and self.model.trained == "head":
             expected = f"last_block or all with {self.method}, which has no head"
             raise ConfigError(f"model.trained: expected {expected}, got head")
@@ -257,9 +273,23 @@ class RunConfig:
         return self.method in SELF_SUPERVISED
 
     @property
+    def is_stage(self) -> bool:
+        """Whether one layer learns, on those that have learned before."""
+        return self.method in get_args(StageName)
+
+    @property
+    def is_layerwise(self) -> bool:
+        return self.is_stage or self.method == "unrolled"
+
+    @property
+    def has_classes(self) -> bool:
+        """Whether a folder of its images has a folder for each class."""
+        return not self.is_self_supervised and not self.is_layerwise
+
+    @property
     def has_head(self) -> bool:
         """Whether classes are told apart."""
-        return self.method != NEIGHBORS and not self.is_self_supervised
+        return self.method != NEIGHBORS and self.has_classes
 
     @property
     def has_kept(self) -> bool:

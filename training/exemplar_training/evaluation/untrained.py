@@ -51,5 +51,6 @@ def untrained(manifest: Manifest, seed: int) -> Backbone:
     """
     name = str(manifest.provenance["backbone"])
     size, dim = manifest.input_size, manifest.dim
-    model = ModelConfig(backbone=name, weights=UNTRAINED, input_size=size, dim=dim)
+    widths = tuple(manifest.provenance.get("run", {}).get("model.widths", ()))
+    model = ModelConfig(name, weights=UNTRAINED, input_size=size, dim=dim, widths=widths)
     return backbone_of(model, seed)

@@ -26,10 +26,14 @@ from exemplar_training.errors import ConfigError
 from exemplar_training.fit.distributed import World
 from exemplar_training.fit.head import shape_of
 from exemplar_training.fit.supervised import Supervised
+from exemplar_training.layerwise.checks import STACKS
+from exemplar_training.layerwise.decoders import Decoders
+from exemplar_training.layerwise.method import layerwise_method
 from exemplar_training.pooling import Pooled
 from exemplar_training.self_supervised.papers import self_supervised_method
 from exemplar_training.small_cnn import NAME as SMALL_CNN
 from exemplar_training.small_cnn import small_cnn
+from exemplar_training.stacks import stack
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -61,6 +65,8 @@ def _built(model: ModelConfig, seed: int) -> Backbone:
     if model.backbone == SMALL_CNN:
         sizes = {"input_size": model.input_size, "dim": model.dim}
         return small_cnn(**{name: size for name, size in sizes.items() if size}, seed=seed)
+    if model.backbone in STACKS:
+        return stack(model, seed)
     if model.weights == UNTRAINED:
         built = backbones.untrained(model.backbone, seed)
     else:
@@ -75,7 +81,8 @@ def published_head(model: ModelConfig) -> nn.Module:
     Raises:
         ConfigError: the backbone has none.
     """
-    has_weights = model.backbone != SMALL_CNN and model.weights != UNTRAINED
+    is_own = model.backbone in (SMALL_CNN, *STACKS)
+    has_weights = not is_own and model.weights != UNTRAINED
     classifier = _published(model).classifier if has_weights else None
     layers = [] if classifier is None else list(classifier.modules())
     heads = [layer for layer in layers if isinstance(layer, nn.Linear)]
@@ -102,12 +109,12 @@ def method_of(
     Raises:
         ConfigError: the method does not train such a backbone.
     """
+    if isinstance(head, Decoders):
+        return layerwise_method(backbone, head, batches, config)
     if head is None:
         return _without_head(config, backbone, batches, world, asked)
-    if config.method == "adabn":
-        return AdaBN(backbone, head)
-    if config.method == "tent":
-        return Tent(backbone, head)
+    if config.method in ("adabn", "tent"):
+        return (AdaBN if config.method == "adabn" else Tent)(backbone, head)
     if config.method == "shot":
         return Shot(backbone, head, batches, config)
     if config.has_target:

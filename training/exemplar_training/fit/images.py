@@ -15,6 +15,7 @@ from exemplar_training.data.layout import DEFAULT_ROOT
 from exemplar_training.errors import ConfigError
 from exemplar_training.fit.augment import NUMBERS
 from exemplar_training.fit.batches import Batches
+from exemplar_training.layerwise.learners import layer_numbers
 from exemplar_training.self_supervised.nearest import asked_of
 from exemplar_training.self_supervised.papers import numbers_of
 
@@ -53,7 +54,7 @@ class RunImages:
             batch = config.target.batch
             target = Batches(few, input_size, batch, seed + _TARGET_SEED, shard)
         few = few_of_each(seen, data.n_shot, seed)
-        numbers = numbers_of(config, input_size) if config.is_self_supervised else NUMBERS
+        numbers = _numbers(config, input_size)
         return Batches(few, input_size, data.batch, seed, shard, target, numbers=numbers)
 
     def asked(self, config: RunConfig, input_size: int) -> Asked | None:
@@ -88,8 +89,15 @@ def images_of(data: DataConfig, *, has_classes: bool = True) -> ImageSet:
 
 def images_of_run(config: RunConfig) -> RunImages:
     """What `config` names, all of it; raises as `images_of`."""
-    images = images_of(config.trained_on, has_classes=not config.is_self_supervised)
+    images = images_of(config.trained_on, has_classes=config.has_classes)
     return RunImages(images, images_of(config.target) if config.has_target else None)
+
+
+def _numbers(config: RunConfig, input_size: int) -> int:
+    """How many uniform numbers the method asks for an image."""
+    if config.is_stage:
+        return layer_numbers(config)
+    return numbers_of(config, input_size) if config.is_self_supervised else NUMBERS
 
 
 def few_of_each(images: ImageSet, n_shot: int, seed: int) -> ImageSet:

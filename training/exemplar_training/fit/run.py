@@ -34,8 +34,11 @@ from exemplar_training.fit.trained import (
     trained_backbone,
     trained_head,
 )
+from exemplar_training.layerwise.given import with_kept
+from exemplar_training.layerwise.start import decoders_of
 from exemplar_training.pooling import Pooled
 from exemplar_training.self_supervised.watching import collapse
+from exemplar_training.stacks import Stack
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -152,14 +155,19 @@ def _as_wrapped(trunk: nn.Module, before: nn.Module) -> nn.Module:
     """`trunk` without the adapter and the pooling that `before` has not."""
     while isinstance(trunk, Adapted | Pooled) and type(trunk) is not type(before):
         trunk = trunk.trunk
-    return trunk
+    return trunk.lower(before) if isinstance(trunk, Stack) and isinstance(before, Stack) else trunk
 
 
 def _head(
     request: RunRequest, backbone: Backbone, class_count: int, content: dict[str, Any] | None
 ) -> nn.Module | None:
-    """A new head; where the method is source-free, the one of the run that it starts from."""
+    """A new head; where the method is source-free, the one of the run that it starts from.
+
+    Of layers that learn one by one: what leads back to the pixels.
+    """
     config = request.config
+    if config.is_layerwise:
+        return decoders_of(config, backbone, is_started=content is not None)
     if not config.has_head:
         return None
     if not config.is_source_free:
@@ -181,6 +189,8 @@ def _measured(batches: Batches, backbone: Backbone, config: RunConfig) -> Batche
     Raises:
         ConfigError: batches of one image, which has no deviation and no negatives.
     """
+    if config.is_layerwise:
+        return with_kept(batches, backbone, config)
     if not isinstance(backbone.trunk, Adapted):
         return batches
     if batches.batch == batches.shard.count:

@@ -22,8 +22,8 @@ if TYPE_CHECKING:
     from exemplar_training.backbones import Backbone, BackboneSpec
     from exemplar_training.config import DataConfig, RunConfig
 
-# Of the backbone and the head in a method's module.
-_EMBEDDER, _HEAD = "embedder.", "head."
+# Of the backbone, the head and the way back to the pixels in a method's module.
+_EMBEDDER, _HEAD, _DECODERS = "embedder.", "head.", "decoders."
 # Where things lie on one machine says nothing about the backbone.
 _PLACES = {"model.init", "model.weights"}
 _PLACES |= {f"{table}.{name}" for table in ("data", "target") for name in ("root", "workers")}
@@ -66,6 +66,11 @@ def head_of(content: dict[str, Any], run: Path) -> nn.Module:
 def embedder_state(content: dict[str, Any]) -> dict[str, Tensor]:
     """The weights of the Embedder in the content of a checkpoint, averaged where it has such."""
     return _part(content, _EMBEDDER)
+
+
+def decoders_state(content: dict[str, Any]) -> dict[str, Tensor]:
+    """As `embedder_state`, of the decoders that layer-wise training keeps; maybe none."""
+    return _part(content, _DECODERS)
 
 
 def load_embedder(backbone: Backbone, state: dict[str, Tensor]) -> None:
