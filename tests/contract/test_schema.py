@@ -1,10 +1,14 @@
 """The migrations make exactly the tables of sql_schema, and a newer store is left alone."""
 
+from pathlib import Path
+
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
 from sqlalchemy import create_engine, inspect, text
 
+from exemplar_server.backends import sql_migrations
 from exemplar_server.backends.sql_schema import metadata
 from exemplar_server.backends.sql_store import SqlStore
 from exemplar_server.errors import ConfigurationError
@@ -52,6 +56,12 @@ def shapes(engine):
     inspector = inspect(engine)
     tables = set(inspector.get_table_names()) - {"alembic_version"}
     return {table: shape(inspector, table) for table in tables}
+
+
+def test_the_files_of_migrations_are_named_by_their_revisions():
+    scripts = ScriptDirectory(str(Path(sql_migrations.__file__).parent / "migrations"))
+    assert {script.revision for script in scripts.walk_revisions()} == sql_migrations.known()
+    assert scripts.get_current_head() == sql_migrations.head()
 
 
 def test_alembic_finds_nothing_to_change(engine):

@@ -2,31 +2,20 @@
 
 import uuid
 import zlib
-from pathlib import Path
 
 import numpy as np
 import pytest
 import sqlalchemy as sa
-from alembic import command
-from alembic.config import Config
 
-from exemplar_server import backends
+from exemplar_server.backends.sql_migrations import migrate
 from exemplar_server.backends.sql_store import SqlStore
 from exemplar_server.core.exemplars import Change
 from fakes import DIM, FINGERPRINT, TENANT, retried, unit_rows
 from store_calls import Calls
 
-MIGRATIONS = Path(backends.__file__).parent / "migrations"
 VECTOR = unit_rows(np.random.default_rng(0), 1)[0]
 # What each of two tenants has: (support set, exemplar ids, bytes of each one's image).
 CONTENT = {TENANT: [("one", ["a", "b"], 10), ("two", ["a"], 0), ("none", [], 0)], "other": []}
-
-
-def migrated_to(revision, connection):
-    config = Config()
-    config.set_main_option("script_location", str(MIGRATIONS))
-    config.attributes["connection"] = connection
-    command.upgrade(config, revision)
 
 
 def fill(connection):
@@ -86,7 +75,7 @@ def insert_exemplar(connection, tables, incarnation, exemplar_id, image_bytes):
 def engine(request, url):
     """A store as schema 0001 has it, with rows; upgraded to `request.param` after that."""
     opened = sa.create_engine(url)
-    for step in (lambda c: migrated_to("0001", c), fill, lambda c: migrated_to(request.param, c)):
+    for step in (lambda c: migrate(c, "0001"), fill, lambda c: migrate(c, request.param)):
         with opened.begin() as connection:
             step(connection)
     yield opened

@@ -90,7 +90,7 @@ def _replace(connection: Connection, backup: BackupFile) -> Restored:
     counts = {name: _count(connection, table) for name, table in tables.items()}
     if counts != backup.counts:
         raise InvalidInputError(f"FILE: expected {backup.counts} rows, got {counts}")
-    sql_migrations.migrate(connection, sql_migrations.HEAD)
+    sql_migrations.migrate(connection, sql_migrations.head())
     epoch = str(uuid.uuid4())
     connection.execute(update(tables["store"]).values(epoch=epoch))
     return Restored(epoch, counts)

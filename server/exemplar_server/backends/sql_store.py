@@ -206,7 +206,7 @@ def _upgrade(database: Database) -> None:
         with database.write_engine.begin() as connection:
             database.before_upgrade(connection)
             _check_known(sql_migrations.current(connection))
-            sql_migrations.migrate(connection, sql_migrations.HEAD)
+            sql_migrations.migrate(connection, sql_migrations.head())
         with database.read_engine.begin() as connection:
             sql_queries.epoch(connection)
     except DBAPIError as error:
