@@ -12,6 +12,7 @@ from exemplar_training.comparison.study import ArmRun, Study, TrialConfig, arm_r
 from exemplar_training.comparison.table import lines, markdown
 from exemplar_training.comparison.verdict import verdict
 from exemplar_training.config import RunConfig
+from exemplar_training.data.layout import DEFAULT_ROOT
 from exemplar_training.errors import ConfigError, EvaluationError
 from exemplar_training.fit.images import RunImages
 from training_images import squares
@@ -44,6 +45,10 @@ def test_the_study_of_letters_judges_by_letters_and_fonts_that_teach_no_arm():
     for run in runs:
         assert not set(run.config.data.parts) & set(study.trial.parts)
         assert not set(run.config.data.classes) & set(study.trial.classes)
+
+
+def test_sets_lie_where_they_are_fetched_to():
+    assert TrialConfig("letters").trial.root == DEFAULT_ROOT.expanduser()
 
 
 # What arms have seen
@@ -134,9 +139,14 @@ def test_columns_are_below_each_other_in_markdown_too():
 def test_the_verdict_names_the_best_arm_and_the_next():
     words = verdict(rows_of(MEASURED, RAW, sorted_by=""), FIVE)
     assert words == (
-        f"Best at {FIVE}: good, 85.0 +- 7.1 %, +25.0 +- 7.1 points to untrained, "
-        "+35.0 +- 7.1 points to raw pixels, +15.0 +- 7.1 to bad, the next."
+        f"Best at {FIVE}: good, 85.0 +- 7.1 %; points: +25.0 +- 7.1 against untrained, "
+        "+35.0 +- 7.1 against raw pixels, +15.0 +- 7.1 against bad, the next."
     )
+
+
+def test_the_verdict_says_when_nothing_beats_a_floor():
+    words = verdict(rows_of(measured("bad", (0.1, 0.1), (0.5, 0.5)), RAW, sorted_by=""), FIVE)
+    assert words.endswith("0.0 against raw pixels. No arm is better than untrained and raw pixels.")
 
 
 def test_the_json_has_every_seed():

@@ -29,4 +29,5 @@ class Spread:
     def percent(self, sign: str = "") -> str:
         """Mean and deviation of shares as percent, such as 83.1 +- 0.5; "+" as `sign` for gaps."""
         spread = "" if self.deviation is None else f" +- {100 * self.deviation:.1f}"
-        return f"{100 * self.mean:{sign}.1f}{spread}"
+        mean = round(100 * self.mean, 1) + 0.0  # no minus before a 0.0
+        return f"{mean:{sign}.1f}{spread}"

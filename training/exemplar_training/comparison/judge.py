@@ -77,12 +77,12 @@ class Judge:
 
 
 def untrained(model: ModelConfig, seed: int) -> tuple[str, Backbone]:
-    """The network that a run of `model` and `seed` would start from if it knew nothing; a name."""
+    """The network of `model` with the random weights of the seed, after its name."""
     plain = replace(model, weights=UNTRAINED, init="", pooled=(), adapter=0, adapter_width=0)
     backbone = backbone_of(plain, seed)
-    sizes = [f"{backbone.spec.input_size} pixels"]
-    sizes += [f"dim {model.dim}"] if model.dim else []
-    return f"untrained {model.backbone}, {', '.join(sizes)}", backbone
+    thousands = sum(each.numel() for each in backbone.trunk.parameters()) / 1000
+    name = f"untrained {model.backbone}, {backbone.spec.input_size} px, {thousands:.0f}k"
+    return name, backbone
 
 
 def _read(path: Path, facts: list[Any]) -> dict[str, Accuracies]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 from exemplar_training.comparison import table as tables
@@ -28,7 +29,8 @@ if TYPE_CHECKING:
     from exemplar_training.comparison.study import Study
     from exemplar_training.evaluation.trial import Drawn
 
-_RIGHT, _TOP, _ROW, _BAR = 296, 16, 34, 11
+_LEFT, _RIGHT, _TOP, _ROW, _NAME, _BAR = 4, 296, 2, 34, 16, 11
+_MINUS = re.compile(r"(?<!\S)-(?=\d)")
 
 
 def page(study: Study, drawn: Drawn, rows: Sequence[Row], warnings: Sequence[str]) -> bytes:
@@ -45,6 +47,7 @@ def _facts(study: Study, drawn: Drawn, warnings: Sequence[str]) -> Element:
     images = f"{len(drawn.images):,} images of {drawn.class_count:,} labels, {drawn.sources_told}"
     told = {
         "Images": f"{drawn.images.name}{parts}: {images}",
+        **({"Labels": ", ".join(trial.classes)} if trial.classes else {}),
         **origin(trial),
         "Episodes": episodes_told(trial),
         "Seeds": f"{', '.join(map(str, study.seeds))}: of the training, not of the episodes",
@@ -70,6 +73,10 @@ def _accuracy(study: Study, drawn: Drawn, rows: Sequence[Row]) -> Element:
     chance = 1 / drawn.trial.n_way
     charts = [figure(_caption(each), _chart(rows, each, chance)) for each in shown]
     told = _plain(tables.told(study.seeds, study.main))
+    cells = [[row.name, *map(_plain, tables.cells(row, study.columns, study.main))] for row in rows]
+    heads = [each.replace("-", "\N{NON-BREAKING HYPHEN}") for each in tables.heads(study.columns)]
+    made = table(told, ["", *heads], cells)
+    made.set("class", "scroll wide")
     return section(
         "Accuracy",
         paragraph(
@@ -77,42 +84,38 @@ def _accuracy(study: Study, drawn: Drawn, rows: Sequence[Row]) -> Element:
             "may differ by more. Seconds are those of the training steps, on this machine."
         ),
         element("div", {"class": "charts"}, *charts),
-        table(
-            told,
-            ["", *tables.heads(study.columns)],
-            [
-                [row.name, *map(_plain, tables.cells(row, study.columns, study.main))]
-                for row in rows
-            ],
-        ),
+        made,
     )
 
 
 def _caption(column: str) -> str:
-    return f"{column}: percent right; line: mean \N{PLUS-MINUS SIGN} deviation; dots: seeds"
+    spread = "line: mean \N{PLUS-MINUS SIGN} deviation; dots: seeds"
+    return f"{column}: percent right; {spread}; dashed: chance"
 
 
 def _chart(rows: Sequence[Row], column: str, chance: float) -> Element:
-    """A bar from 0 for each row, its name above it; a dashed line is chance."""
-    x = Scale(0, 100, 0, _RIGHT)
+    """A bar from 0 for each row, with its name above it."""
+    x = Scale(0, 100, _LEFT, _RIGHT)
     bottom = _TOP + _ROW * len(rows)
     bars = [
-        part for place, row in enumerate(rows) for part in _bar(row, column, x, _TOP + _ROW * place)
+        part
+        for place, row in enumerate(rows)
+        for part in _bar(row, column, x, _TOP + _ROW * place, x(100 * chance))
     ]
-    floor = chart.line(x(100 * chance), _TOP, x(100 * chance), bottom, "chance")
-    axis = chart.x_axis(x, bottom, range(0, 101, 25), f"percent right, {column}")
-    return chart.svg(bottom + 34, _caption(column), *bars, floor, *axis)
+    axis = chart.x_axis(x, bottom, range(0, 101, 25), "percent right")
+    return chart.svg(bottom + 34, _caption(column), *bars, *axis)
 
 
-def _bar(row: Row, column: str, x: Scale, top: float) -> list[Element]:
+def _bar(row: Row, column: str, x: Scale, top: float, chance: float) -> list[Element]:
     spread, series = row.accuracies[column], 0 if row.is_arm else -1
-    middle, half = top + _BAR + _BAR / 2, spread.deviation or 0.0
     kind = "s0" if row.is_arm else "rest"
+    upper, middle, half = top + _NAME, top + _NAME + _BAR / 2, spread.deviation or 0.0
     ends = [x(100 * (spread.mean + sign * half)) for sign in (-1, 1)]
     words = f"{row.name}, {column}: {_plain(spread.percent())} %"
     return [
-        chart.text(0, top + _BAR - 4, row.name),
-        chart.bar(top + _BAR, x(100 * spread.mean), _BAR, kind, words),
+        chart.text(_LEFT, upper - 4, row.name),
+        chart.bar((_LEFT, upper), (x(100 * spread.mean), upper + _BAR), kind, words),
+        chart.line(chance, upper - 2, chance, upper + _BAR + 2, "chance"),
         chart.line(ends[0], middle, ends[1], middle, f"interval {kind}"),
         *(chart.mark(x(100 * value), middle, series) for value in spread.values),
         chart.text(chart.WIDTH, middle + 4, percent(spread.mean), "end"),
@@ -121,4 +124,4 @@ def _bar(row: Row, column: str, x: Scale, top: float) -> list[Element]:
 
 def _plain(words: str) -> str:
     """With the signs that a terminal may not have."""
-    return words.replace("+-", "\N{PLUS-MINUS SIGN}").replace(" -", " \N{MINUS SIGN}")
+    return _MINUS.sub("\N{MINUS SIGN}", words.replace("+-", "\N{PLUS-MINUS SIGN}"))

@@ -37,7 +37,7 @@ class TrialConfig:
     def trial(self) -> Trial:
         return Trial(
             data=self.data,
-            root=Path(self.root).expanduser() if self.root else DEFAULT_ROOT,
+            root=Path(self.root or DEFAULT_ROOT).expanduser(),
             parts=list(self.parts) or None,
             n_way=self.n_way,
             n_shots=tuple(dict.fromkeys(self.n_shots)),

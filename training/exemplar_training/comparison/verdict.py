@@ -17,13 +17,15 @@ def best_arm(rows: Sequence[Row], main: str) -> Row:
 
 
 def verdict(rows: Sequence[Row], main: str) -> str:
-    """The best arm, how far it is above the floors, and above the next arm."""
+    """The best arm, and how far it is above the floors and above the next arm, seed by seed."""
     best = best_arm(rows, main)
-    above = [f"{best.minus[floor][main].percent('+')} points to {floor}" for floor in FLOORS]
-    words = f"Best at {main}: {best.name}, {best.accuracies[main].percent()} %, {', '.join(above)}"
+    gaps = {floor: best.minus[floor][main] for floor in FLOORS}
     others = [row for row in rows if row.is_arm and row is not best]
-    if not others:
-        return f"{words}."
-    following = best_arm(others, main)
-    gap = best.accuracies[main].minus(following.accuracies[main])
-    return f"{words}, {gap.percent('+')} to {following.name}, the next."
+    if others:
+        following = best_arm(others, main)
+        gap = best.accuracies[main].minus(following.accuracies[main])
+        gaps[f"{following.name}, the next"] = gap
+    above = ", ".join(f"{gap.percent('+')} against {name}" for name, gap in gaps.items())
+    words = f"Best at {main}: {best.name}, {best.accuracies[main].percent()} %; points: {above}."
+    floors = [floor for floor in FLOORS if gaps[floor].mean <= 0]
+    return f"{words} No arm is better than {' and '.join(floors)}." if floors else words

@@ -79,9 +79,12 @@ def mark(x: float, y: float, series: int, words: str = "") -> Element:
     return element("path", attributes, *([element("title", {}, words)] if words else []))
 
 
-def bar(y: float, width: float, height: float, kind: str, words: str) -> Element:
-    """From the left edge, below y; `words` on hovering."""
-    attributes = {"x": 0, "y": y, "width": width, "height": height, "class": kind}
+def bar(
+    upper_left: tuple[float, float], lower_right: tuple[float, float], kind: str, words: str
+) -> Element:
+    """A rectangle; `words` on hovering."""
+    (x, y), (right, bottom) = upper_left, lower_right
+    attributes = {"x": x, "y": y, "width": round(right - x, 1), "height": bottom - y, "class": kind}
     return element("rect", attributes, element("title", {}, words))
 
 
