@@ -73,11 +73,15 @@ class Adapted(nn.Module):
         self.adapter = adapter
         self.power = power
 
-    def forward(self, image_BCHW: Tensor) -> Tensor:
+    def below(self, image_BCHW: Tensor) -> Tensor:
+        """What the adapter is given, (B, D) of unit length."""
         embedding_BD = self.trunk(image_BCHW)
         if self.power != 1:
             embedding_BD = embedding_BD.clamp_min(_SMALLEST)
-        adapted_BA: Tensor = self.adapter(unit(powered(embedding_BD, self.power)))
+        return unit(powered(embedding_BD, self.power))
+
+    def forward(self, image_BCHW: Tensor) -> Tensor:
+        adapted_BA: Tensor = self.adapter(self.below(image_BCHW))
         return adapted_BA
 
 

@@ -11,6 +11,7 @@ from typing import Any, Literal, get_args
 
 from exemplar_training.errors import ConfigError
 from exemplar_training.layerwise.checks import check_stack
+from exemplar_training.self_supervised.checks import check_views
 
 Trained = Literal["head", "last_block", "all"]
 Precision = Literal["fp32", "bf16", "fp16"]
@@ -124,6 +125,7 @@ class ViewsConfig:
     domain: Literal["photos", "glyphs", "textures"] = "photos"
     crop: float = _within(0.0, 0.0, 1.0)  # the least share of the area; 0: the domain's own
     side: int = _within(0, 0)  # pixels a side of a view; 0: the backbone's input size
+    kept: int = _within(0, 0)  # views of an image, embedded once below an adapter; 0: always new
 
 
 @dataclass(frozen=True)
@@ -238,12 +240,7 @@ class RunConfig:
     def __post_init__(self) -> None:
         """Raises ConfigError where the method does not go with other settings."""
         check_stack(self)
-        if self.is_self_supervised and self.model.trained == "head":
-            expected = f"last_block or all with {self.method}, which has no head"
-            raise ConfigError(f"model.trained: expected {expected}, got head")
-        if self.is_self_supervised and self.augment != AugmentConfig():
-            expected = f"nothing with {self.method}, which varies images by [views]"
-            raise ConfigError(f"augment: expected {expected}, got {self.augment}")
+        check_views(self)
         if self.method == NEIGHBORS and not self.has_kept:
             expected = 'model.adapter, model.trained = "last_block" and no augmentation'
             got = f'model.adapter = {self.model.adapter}, model.trained = "{self.model.trained}"'
@@ -293,7 +290,8 @@ class RunConfig:
 
     @property
     def has_kept(self) -> bool:
-        """Whether only the adapter learns, from images as they are: the rest is computed once."""
+        """Whether only the adapter learns, from what stays the same: the rest is computed once."""
         is_varied = self.augment != AugmentConfig() or self.supervised.turned
         is_alone = bool(self.model.adapter) and self.model.trained == "last_block"
-        return self.method in ("supervised", NEIGHBORS) and is_alone and not is_varied
+        is_given = self.views.kept > 0 or self.method in ("supervised", NEIGHBORS)
+        return is_given and is_alone and not is_varied

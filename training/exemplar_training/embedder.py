@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 # usual floor of 1e-9 would leave far from unit length.
 _SMALLEST_NORM = 1e-30
 _SQUARE_ROOT = 0.5
+_KEPT_DIMENSIONS = 2
 
 
 class Embedder(nn.Module):
@@ -42,8 +43,25 @@ class Embedder(nn.Module):
         image_BCHW = image.permute(0, 3, 1, 2).to(torch.float32)
         return (image_BCHW - self.mean) / self.std
 
+    def seen(self, view: Tensor) -> Tensor:
+        """What the trunk makes of pixels (B, H, W, C), or of what `kept` made of them.
+
+        Before the power and the length.
+        """
+        if view.ndim == _KEPT_DIMENSIONS:
+            adapted_BD: Tensor = self.trunk.adapter(view)  # type: ignore[operator]
+            return adapted_BD
+        seen_BD: Tensor = self.trunk(self.normalize(view))
+        return seen_BD
+
+    @torch.no_grad()
+    def kept(self, image: Tensor) -> Tensor:
+        """What the trunk gives its adapter, (B, D)."""
+        kept_BD: Tensor = self.trunk.below(self.normalize(image))  # type: ignore[operator]
+        return kept_BD
+
     def forward(self, image: Tensor) -> Tensor:
-        embedding_BD = unit(powered(self.trunk(self.normalize(image)), self.power))
+        embedding_BD = unit(powered(self.seen(image), self.power))
         return embedding_BD if self.center_D is None else unit(embedding_BD - self.center_D)
 
 

@@ -33,6 +33,8 @@ if TYPE_CHECKING:
     from exemplar_training.data.image_set import ImageSet
 
     Run = Callable[[NDArray[np.uint8]], NDArray[np.float32]]
+    # The first image's row and some images from it on, (B, H, W, C), to what a model is given.
+    Shown = Callable[[int, NDArray[np.uint8]], NDArray[np.uint8]]
 
 RAW_SIDE = 32
 _RAW_BATCH = 64
@@ -52,10 +54,19 @@ def by_artifact(artifact: Artifact, images: ImageSet, told: str) -> NDArray[np.f
     return _by_sessions(loaded.sessions, loaded.micro_batch, side, images, told)
 
 
-def by_model_file(model_path: Path, side: int, images: ImageSet, told: str) -> NDArray[np.float32]:
-    """As `by_artifact`, on CPUs, of a model that has no manifest to be held to."""
+def as_they_are(_start: int, image_BHWC: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    return image_BHWC
+
+
+def by_model_file(
+    model_path: Path, side: int, images: ImageSet, told: str, shown: Shown = as_they_are
+) -> NDArray[np.float32]:
+    """As `by_artifact`, on CPUs, of a model that has no manifest to be held to.
+
+    An image is decoded at `side`; `shown` may make several of it, or smaller ones.
+    """
     sessions = [OnnxSession(model_path, PROVIDERS["cpu"]) for _ in range(available_cores())]
-    return _by_sessions(sessions, _CPU_BATCH, side, images, told)
+    return _by_sessions(sessions, _CPU_BATCH, side, images, told, shown=shown)
 
 
 def raw_pixels(images: ImageSet) -> NDArray[np.float32]:
@@ -65,7 +76,14 @@ def raw_pixels(images: ImageSet) -> NDArray[np.float32]:
 
 
 def embed(
-    images: ImageSet, side: int, run: Run, told: str, *, batch: int, threads: int
+    images: ImageSet,
+    side: int,
+    run: Run,
+    told: str,
+    *,
+    batch: int,
+    threads: int,
+    shown: Shown = as_they_are,
 ) -> NDArray[np.float32]:
     """`run` of all images, decoded at `side`, `batch` at a time in `threads` threads; (N, D).
 
@@ -77,14 +95,24 @@ def embed(
         tqdm(total=len(images), desc=told, unit="image", disable=None) as bar,
     ):
         parts = []
-        for part_BD in pool.map(lambda start: run(_decoded(images, start, batch, side)), starts):
+
+        def part(start: int) -> NDArray[np.float32]:
+            return run(shown(start, _decoded(images, start, batch, side)))
+
+        for start, part_BD in zip(starts, pool.map(part, starts), strict=True):
             parts.append(part_BD)
-            bar.update(len(part_BD))
+            bar.update(min(batch, len(images) - start))
     return np.concatenate(parts)
 
 
 def _by_sessions(
-    sessions: Sequence[OnnxSession], batch: int, side: int, images: ImageSet, told: str
+    sessions: Sequence[OnnxSession],
+    batch: int,
+    side: int,
+    images: ImageSet,
+    told: str,
+    *,
+    shown: Shown = as_they_are,
 ) -> NDArray[np.float32]:
     """A thread for each session; a session belongs to one thread at a time."""
     free = queue.SimpleQueue[OnnxSession]()
@@ -98,7 +126,8 @@ def _by_sessions(
         finally:
             free.put(session)
 
-    return embed(images, side, run, told, batch=batch, threads=len(sessions))
+    threads = len(sessions)
+    return embed(images, side, run, told, batch=batch, threads=threads, shown=shown)
 
 
 def _decoded(images: ImageSet, start: int, batch: int, side: int) -> NDArray[np.uint8]:

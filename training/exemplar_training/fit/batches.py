@@ -48,8 +48,9 @@ class Batches:
 
     Epochs follow each other without a gap, so every batch is full, even one that is larger than
     the set. `batch` counts the images of all shards together. `target` are batches of another
-    domain, one for each of these. `kept_ND`, where it is there, has what stands for each image: its
-    pixels are not decoded, and `image_BHWC` is empty. `numbers` are the uniform ones of an image.
+    domain, one for each of these. `kept_ND`, where it is there, has what stands for each image, or
+    for each of its views, one image after the other: pixels are not decoded, and `image_BHWC` is
+    empty. `numbers` are the uniform ones of an image.
     """
 
     images: ImageSet

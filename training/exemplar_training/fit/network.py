@@ -27,12 +27,11 @@ class Network(nn.Module):
     def embed(self, image_BHWC: Tensor) -> Tensor:
         """What the head is given, (B, D)."""
         # Before the embedder's power and length: the root of 0 has no gradient.
-        embedding_BD: Tensor = self.embedder.trunk(self.embedder.normalize(image_BHWC))
-        return embedding_BD
+        return self.embedder.seen(image_BHWC)
 
     def of_kept(self, kept_BD: Tensor) -> Tensor:
         """Logits (B, K) from what the frozen backbone gives its adapter."""
-        logits_BK: Tensor = self.head(self.embedder.trunk.adapter(kept_BD))  # type: ignore[operator]
+        logits_BK: Tensor = self.head(self.embedder.seen(kept_BD))
         return logits_BK
 
     def forward(self, image_BHWC: Tensor) -> Tensor:

@@ -37,6 +37,7 @@ from exemplar_training.fit.trained import (
 from exemplar_training.layerwise.given import with_kept
 from exemplar_training.layerwise.start import decoders_of
 from exemplar_training.pooling import Pooled
+from exemplar_training.self_supervised.kept_views import views_below_adapter
 from exemplar_training.self_supervised.watching import collapse
 from exemplar_training.stacks import Stack
 
@@ -198,7 +199,10 @@ def _measured(batches: Batches, backbone: Backbone, config: RunConfig) -> Batche
     adapter = backbone.trunk.adapter
     if adapter.is_measured and not config.has_kept:
         return batches
-    kept_ND = below_adapter(backbone, batches.images)
+    if config.views.kept:
+        kept_ND = views_below_adapter(backbone, batches.images, config)
+    else:
+        kept_ND = below_adapter(backbone, batches.images)
     if not adapter.is_measured:
         adapter.measure(kept_ND)
     return replace(batches, kept_ND=kept_ND) if config.has_kept else batches

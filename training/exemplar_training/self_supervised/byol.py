@@ -17,23 +17,24 @@ from torch.nn import functional
 from exemplar_training.embedder import Embedder
 from exemplar_training.fit.network import dim_of
 from exemplar_training.self_supervised.heads import mlp
+from exemplar_training.self_supervised.kept_views import pairs_of
 from exemplar_training.self_supervised.method import Step
 from exemplar_training.self_supervised.projected import Follower, Projected
-from exemplar_training.self_supervised.views import pairs_of
 
 if TYPE_CHECKING:
     from exemplar_training.backbones import Backbone
     from exemplar_training.config import RunConfig
+    from exemplar_training.fit.batches import Batches
     from exemplar_training.fit.method import Batch
 
 
 class Byol:
     """A `Paper`: the online network theta with its predictor q, and the target network xi."""
 
-    def __init__(self, backbone: Backbone, config: RunConfig) -> None:
+    def __init__(self, backbone: Backbone, batches: Batches, config: RunConfig) -> None:
         hidden, dim = config.byol.hidden, config.byol.dim
         self._momentum, self._steps = config.byol.momentum, config.schedule.steps
-        self._pairs = pairs_of(config.views, backbone.spec.input_size)
+        self._pairs = pairs_of(config.views, batches)
         g = mlp(dim_of(backbone), hidden, dim)
         self._online = Projected(Embedder(backbone), g)
         self._target = Follower(self._online)

@@ -64,11 +64,10 @@ DOMAINS: dict[DomainName, Domain] = {
         contrast=0.4,
         stroke=1.0,
     ),
-    # A crop can lose a defect of 12 pixels, a blur can hide it, and color may be what is wrong:
-    # nearly the whole image is shown, in the eight ways that cloth can lie.
+    # A crop can lose a defect of 12 pixels, a blur can hide it (another size blurs), and color may
+    # be what is wrong: the whole image is shown, in the eight ways that cloth can lie.
     "textures": Domain(
-        least_area=0.9,
-        aspect=1.05,
+        least_area=1.0,
         is_mirrored=True,
         is_turned=True,
         padding="reflection",

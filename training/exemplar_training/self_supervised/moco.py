@@ -20,9 +20,10 @@ from exemplar_training.embedder import Embedder
 from exemplar_training.errors import ConfigError
 from exemplar_training.fit.network import dim_of
 from exemplar_training.self_supervised.heads import mlp
+from exemplar_training.self_supervised.kept_views import pairs_of
 from exemplar_training.self_supervised.method import Step
 from exemplar_training.self_supervised.projected import Follower, Projected
-from exemplar_training.self_supervised.views import PAIR_NUMBERS, pairs_of
+from exemplar_training.self_supervised.views import PAIR_NUMBERS
 
 if TYPE_CHECKING:
     from exemplar_training.backbones import Backbone
@@ -44,7 +45,7 @@ class Moco:
         """Raises ConfigError where the queue or the parts do not fit the batch or the images."""
         check_moco(config, batches)
         self._config, self._world = config.moco, world
-        self._pairs = pairs_of(config.views, backbone.spec.input_size)
+        self._pairs = pairs_of(config.views, batches)
         head = mlp(dim_of(backbone), config.moco.hidden, config.moco.dim)
         self._f_q = Projected(Embedder(backbone), head)
         self._f_k = Follower(self._f_q)

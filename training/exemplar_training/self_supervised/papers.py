@@ -39,10 +39,10 @@ def self_supervised_method(
         expected = f"2 images or more a process with {config.method}"
         raise ConfigError(f"data.batch: expected {expected}, got 1")
     made: dict[str, Callable[[], Paper]] = {
-        "simclr": partial(SimClr, backbone, config, world),
+        "simclr": partial(SimClr, backbone, batches, config, world),
         "moco": partial(Moco, backbone, batches, config, world),
-        "byol": partial(Byol, backbone, config),
-        "simsiam": partial(SimSiam, backbone, config),
+        "byol": partial(Byol, backbone, batches, config),
+        "simsiam": partial(SimSiam, backbone, batches, config),
         "cpc": partial(Cpc, backbone, config, world),
     }
     with torch.random.fork_rng(devices=[]):

@@ -19,17 +19,16 @@ if TYPE_CHECKING:
 
 
 class Projected(nn.Module):
-    """uint8 (B, H, W, C) -> float32 (B, P)."""
+    """Pixels, or what was kept of them, -> float32 (B, P)."""
 
     def __init__(self, embedder: Embedder, projector: nn.Module) -> None:
         super().__init__()
         self.embedder = embedder
         self.projector = projector
 
-    def forward(self, image_BHWC: Tensor) -> Tensor:
+    def forward(self, view: Tensor) -> Tensor:
         # Before the embedder's power and length: the root of 0 has no gradient.
-        embedding_BD = self.embedder.trunk(self.embedder.normalize(image_BHWC))
-        projection_BP: Tensor = self.projector(embedding_BD)
+        projection_BP: Tensor = self.projector(self.embedder.seen(view))
         return projection_BP.float()
 
 
@@ -58,8 +57,8 @@ class Follower(nn.Module):
         move(self.network.state_dict(), online, 1 - momentum)
 
     @torch.no_grad()
-    def forward(self, image_BHWC: Tensor) -> Tensor:
-        projection_BP: Tensor = self.network(image_BHWC)
+    def forward(self, view: Tensor) -> Tensor:
+        projection_BP: Tensor = self.network(view)
         return projection_BP
 
     @torch.no_grad()

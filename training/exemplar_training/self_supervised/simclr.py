@@ -18,13 +18,14 @@ from torch.nn import functional
 from exemplar_training.embedder import Embedder
 from exemplar_training.fit.network import dim_of
 from exemplar_training.self_supervised.heads import mlp
+from exemplar_training.self_supervised.kept_views import pairs_of
 from exemplar_training.self_supervised.method import Step
 from exemplar_training.self_supervised.projected import Projected
-from exemplar_training.self_supervised.views import pairs_of
 
 if TYPE_CHECKING:
     from exemplar_training.backbones import Backbone
     from exemplar_training.config import RunConfig
+    from exemplar_training.fit.batches import Batches
     from exemplar_training.fit.distributed import World
     from exemplar_training.fit.method import Batch
 
@@ -32,9 +33,11 @@ if TYPE_CHECKING:
 class SimClr:
     """A `Paper`: the backbone f under the projection head g."""
 
-    def __init__(self, backbone: Backbone, config: RunConfig, world: World) -> None:
+    def __init__(
+        self, backbone: Backbone, batches: Batches, config: RunConfig, world: World
+    ) -> None:
         self._temperature, self._world = config.simclr.temperature, world
-        self._pairs = pairs_of(config.views, backbone.spec.input_size)
+        self._pairs = pairs_of(config.views, batches)
         g = mlp(dim_of(backbone), config.simclr.hidden, config.simclr.dim)
         self._network = Projected(Embedder(backbone), g)
 

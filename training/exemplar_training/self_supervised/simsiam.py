@@ -16,22 +16,23 @@ from torch.nn import functional
 from exemplar_training.embedder import Embedder
 from exemplar_training.fit.network import dim_of
 from exemplar_training.self_supervised.heads import mlp
+from exemplar_training.self_supervised.kept_views import pairs_of
 from exemplar_training.self_supervised.method import Step
 from exemplar_training.self_supervised.projected import Projected
-from exemplar_training.self_supervised.views import pairs_of
 
 if TYPE_CHECKING:
     from exemplar_training.backbones import Backbone
     from exemplar_training.config import RunConfig
+    from exemplar_training.fit.batches import Batches
     from exemplar_training.fit.method import Batch
 
 
 class SimSiam:
     """A `Paper`: the backbone and its projection MLP are f; h predicts."""
 
-    def __init__(self, backbone: Backbone, config: RunConfig) -> None:
+    def __init__(self, backbone: Backbone, batches: Batches, config: RunConfig) -> None:
         dim = config.simsiam.dim
-        self._pairs = pairs_of(config.views, backbone.spec.input_size)
+        self._pairs = pairs_of(config.views, batches)
         self._f = Projected(Embedder(backbone), projection(dim_of(backbone), dim))
         self._h = mlp(dim, config.simsiam.hidden, dim)
         children = {"embedder": self._f.embedder, "projector": self._f.projector}

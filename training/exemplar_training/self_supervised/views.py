@@ -13,7 +13,6 @@ from torch import Tensor
 
 from exemplar_training.errors import ConfigError
 from exemplar_training.self_supervised.color import COLOR_NUMBERS, recolored
-from exemplar_training.self_supervised.domains import domain_of
 from exemplar_training.self_supervised.geometry import GEOMETRY_NUMBERS, looked_at
 
 if TYPE_CHECKING:
@@ -40,11 +39,6 @@ class Pairs:
             view(image_BHWC, first_BK, self.domain, self.side),
             view(image_BHWC, second_BK, self.domain, self.side),
         )
-
-
-def pairs_of(config: ViewsConfig, input_size: int) -> Pairs:
-    """Raises as `side_of`."""
-    return Pairs(domain_of(config), side_of(config, input_size))
 
 
 def side_of(config: ViewsConfig, input_size: int) -> int:

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from numpy.typing import NDArray
 
@@ -47,7 +47,9 @@ class Watch(nn.Module):
         self._embedder = [embedder]  # in a list, as it is another module's child
         self._batches, self._asked, self._steps = batches, asked, steps
         rows = evenly(len(batches.images), PROBE) if asked is None else asked.rows_N
-        self._seen_NHWC, self._probe = batches.pixels(rows), evenly(len(rows), PROBE)
+        self._seen, self._probe = batches.pixels(rows), evenly(len(rows), PROBE)
+        if batches.kept_ND is not None:
+            self._seen = self._in_parts(embedder.kept)
 
     def is_due(self, step: int) -> bool:
         """Whether `step` is the first of an epoch, or the last of all."""
@@ -57,15 +59,17 @@ class Watch(nn.Module):
     @torch.no_grad()
     def look(self, step: int) -> None:
         """Measures the backbone, which is in evaluation mode."""
-        device = self.effective_rank.device
-        parts = torch.split(self._seen_NHWC, self._batches.batch)
-        embeddings_ND = torch.cat([self._embedder[0](part.to(device)) for part in parts]).float()
+        embeddings_ND = self._in_parts(self._embedder[0]).float()
         if self._asked is not None:
             self.knn_accuracy.copy_(self._asked.accuracy(embeddings_ND))
         self.effective_rank.copy_(effective_rank(embeddings_ND[self._probe]))
         self.feature_spread.copy_(spread(embeddings_ND[self._probe]))
         if step > 0:
             self.highest_rank.copy_(torch.maximum(self.highest_rank, self.effective_rank))
+
+    def _in_parts(self, network: Callable[[Tensor], Tensor]) -> Tensor:
+        device, parts = self.effective_rank.device, torch.split(self._seen, self._batches.batch)
+        return torch.cat([network(part.to(device)) for part in parts])
 
     def told(self) -> dict[str, Tensor]:
         is_trained = self.highest_rank > 0
