@@ -47,6 +47,13 @@ def test_the_study_of_letters_judges_by_letters_and_fonts_that_teach_no_arm():
         assert not set(run.config.data.classes) & set(study.trial.classes)
 
 
+def test_an_arm_may_start_from_an_arm_before_it_of_the_same_seed():
+    arms = {"first": "method=simclr", "then": "model.init=first", "other": "model.init=runs/x"}
+    runs = {(run.name, run.seed): run for run in arm_runs(replace(STUDY, arms=arms), Path("out"))}
+    assert runs["then", 1].config.model.init == str(runs["first", 1].folder)
+    assert runs["other", 1].config.model.init == "runs/x"
+
+
 def test_sets_lie_where_they_are_fetched_to():
     assert TrialConfig("letters").trial.root == DEFAULT_ROOT.expanduser()
 

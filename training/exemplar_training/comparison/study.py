@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from exemplar_training.config import RunConfig
@@ -53,7 +53,7 @@ class Study:
     """Each arm is trained once for each seed, which takes the place of the run's own.
 
     An arm with `schedule.steps=0` learns nothing: it is what it starts from, such as a backbone
-    with published weights.
+    with published weights. `model.init` may be the name of an arm before it, of the same seed.
     """
 
     seeds: tuple[int, ...] = (0, 1, 2)
@@ -111,12 +111,21 @@ def arm_runs(study: Study, out: Path) -> list[ArmRun]:
         ConfigError: names the arm and what is wrong with its settings.
     """
     return [
-        ArmRun(
-            name,
-            seed,
-            out / name / f"seed{seed}",
-            changed(study.shared, [*overrides.split(), f"seed={seed}"], f"arms.{name}"),
-        )
+        _arm_run(study, out, name, seed, before=list(study.arms)[:place])
         for seed in study.seeds
-        for name, overrides in study.arms.items()
+        for place, name in enumerate(study.arms)
     ]
+
+
+def _arm_run(study: Study, out: Path, name: str, seed: int, *, before: list[str]) -> ArmRun:
+    """Where `model.init` is the name of an arm `before`, the run starts from that one's."""
+    overrides = study.arms[name].split()
+    config = changed(study.shared, [*overrides, f"seed={seed}"], f"arms.{name}")
+    init = config.model.init
+    if init in before:
+        config = replace(config, model=replace(config.model, init=str(_folder(out, init, seed))))
+    return ArmRun(name, seed, _folder(out, name, seed), config)
+
+
+def _folder(out: Path, name: str, seed: int) -> Path:
+    return out / name / f"seed{seed}"
