@@ -98,7 +98,7 @@ def test_each_arm_is_trained_for_each_seed_and_held_against_the_floors(done):
     runs = {str(path.parent.relative_to(done)) for path in checkpoints(done)}
     assert runs == {f"{arm}/seed{seed}" for arm in arms for seed in (0, 1)}
     rows = result(done)
-    assert list(rows) == [*arms, "untrained small_cnn, 32 px, 113k", "raw pixels"]
+    assert list(rows) == [*arms, "untrained small_cnn, 32 px, 0.113M", "raw pixels"]
     for arm in arms:
         assert len(rows[arm]["minus"]["untrained"]["prototype, 2-shot"]) == 2
         assert (min(rows[arm]["processor_seconds"]) > 0) == (arm != "still")

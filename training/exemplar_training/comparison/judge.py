@@ -80,8 +80,8 @@ def untrained(model: ModelConfig, seed: int) -> tuple[str, Backbone]:
     """The network of `model` with the random weights of the seed, after its name."""
     plain = replace(model, weights=UNTRAINED, init="", pooled=(), adapter=0, adapter_width=0)
     backbone = backbone_of(plain, seed)
-    thousands = sum(each.numel() for each in backbone.trunk.parameters()) / 1000
-    name = f"untrained {model.backbone}, {backbone.spec.input_size} px, {thousands:.0f}k"
+    millions = sum(each.numel() for each in backbone.trunk.parameters()) / 1e6
+    name = f"untrained {model.backbone}, {backbone.spec.input_size} px, {millions:.3g}M"
     return name, backbone
 
 
