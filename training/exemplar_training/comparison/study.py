@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from exemplar_training.config import RunConfig
@@ -14,7 +14,7 @@ from exemplar_training.data.layout import DEFAULT_ROOT
 from exemplar_training.errors import ConfigError
 from exemplar_training.evaluation.heads import HEADS, head_name
 from exemplar_training.evaluation.trial import Trial
-from exemplar_training.fit.study import changed, check_seeds
+from exemplar_training.fit.study import arm_of, check_seeds
 
 _ARM = re.compile(r"(?!\.)[A-Za-z0-9._-]{1,64}")  # it is a folder
 
@@ -110,22 +110,11 @@ def arm_runs(study: Study, out: Path) -> list[ArmRun]:
     Raises:
         ConfigError: names the arm and what is wrong with its settings.
     """
-    return [
-        _arm_run(study, out, name, seed, before=list(study.arms)[:place])
-        for seed in study.seeds
-        for place, name in enumerate(study.arms)
-    ]
-
-
-def _arm_run(study: Study, out: Path, name: str, seed: int, *, before: list[str]) -> ArmRun:
-    """Where `model.init` is the name of an arm `before`, the run starts from that one's."""
-    overrides = study.arms[name].split()
-    config = changed(study.shared, [*overrides, f"seed={seed}"], f"arms.{name}")
-    init = config.model.init
-    if init in before:
-        config = replace(config, model=replace(config.model, init=str(_folder(out, init, seed))))
-    return ArmRun(name, seed, _folder(out, name, seed), config)
-
-
-def _folder(out: Path, name: str, seed: int) -> Path:
-    return out / name / f"seed{seed}"
+    found = []
+    for seed in study.seeds:
+        folders: dict[str, Path] = {}  # of the arms before, which one may start from
+        for name, overrides in study.arms.items():
+            config = arm_of(study.shared, overrides, seed, f"arms.{name}", folders)
+            folders[name] = out / name / f"seed{seed}"
+            found.append(ArmRun(name, seed, folders[name], config))
+    return found

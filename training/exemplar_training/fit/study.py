@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from exemplar_training import config_file
@@ -10,7 +11,7 @@ from exemplar_training.fit.run import RunRequest, run
 from exemplar_training.fit.stop import exit_on
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
     from exemplar_training.config import RunConfig
@@ -30,6 +31,15 @@ def changed(config: RunConfig, overrides: Sequence[str], told: str) -> RunConfig
         return config_file.parse(config_file.as_toml(config), overrides)
     except ConfigError as error:
         raise ConfigError(f"{told}: {error}") from error
+
+
+def arm_of(
+    shared: RunConfig, overrides: str, seed: int, told: str, starts: Mapping[str, Path]
+) -> RunConfig:
+    """`shared` with an arm's overrides, spaces between them; `model.init` may name a start."""
+    config = changed(shared, [*overrides.split(), f"seed={seed}"], told)
+    init = str(starts.get(config.model.init, config.model.init))
+    return replace(config, model=replace(config.model, init=init))
 
 
 def train_once(

@@ -12,7 +12,7 @@ import numpy as np
 
 from exemplar_training.config import RunConfig
 from exemplar_training.errors import ConfigError
-from exemplar_training.fit.study import changed, check_seeds
+from exemplar_training.fit.study import arm_of, changed, check_seeds
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -71,7 +71,7 @@ def arm_runs(study: Study, parts: Sequence[str], out: Path) -> Iterator[ArmRun]:
         ConfigError: names what is wrong: an arm's settings, a part that is not there, too few.
     """
     for seed in study.seeds:
-        configs = _configs(study, seed, str(_source_folder(out, seed)))
+        configs = _configs(study, seed, _source_folder(out, seed))
         for count in study.teaching:
             taught = _taught(study, parts, seed, count)
             for arm, config in configs.items():
@@ -80,14 +80,13 @@ def arm_runs(study: Study, parts: Sequence[str], out: Path) -> Iterator[ArmRun]:
                 yield ArmRun(arm, seed, count, folder, replace(config, data=data))
 
 
-def _configs(study: Study, seed: int, source: str) -> dict[str, RunConfig]:
+def _configs(study: Study, seed: int, source: Path) -> dict[str, RunConfig]:
     """Each arm's settings; `source` is the run that it may start from."""
-    configs = {}
-    for arm, overrides in study.arms.items():
-        config = changed(study.shared, [*overrides.split(), f"seed={seed}"], f"arms.{arm}")
-        init = source if config.model.init == SOURCE else config.model.init
-        configs[arm] = replace(config, model=replace(config.model, init=init))
-    return configs
+    starts = {SOURCE: source}
+    return {
+        arm: arm_of(study.shared, overrides, seed, f"arms.{arm}", starts)
+        for arm, overrides in study.arms.items()
+    }
 
 
 def _source_folder(out: Path, seed: int) -> Path:
