@@ -178,7 +178,7 @@ def test_a_stopped_study_goes_on_to_the_same_result(done, root, tmp_path):
         ("shared.schedule.steps=3", "--resume: schedule.steps: expected 2 as in the run's"),
         ("seeds=[]", "seeds: expected different whole numbers, one and more, got []"),
         ("trial.data=circles", "set circles: expected it in"),
-        ("trial.classes=['pink']", "--classes: expected classes of squares, got 'pink'"),
+        ("trial.classes=['pink']", "classes: expected classes of squares, got 'pink'"),
         ("trial.n_way=1", "n_way: expected 2 and more, got 1"),
         ("shared.data.classes=[]", "arms.supervised: expected to learn from no judging class, got"),
     ],

@@ -138,7 +138,7 @@ def _of_classes(images: ImageSet, names: tuple[str, ...]) -> ImageSet:
     """The images of the classes of these names; none: all."""
     for name in names:
         if name not in images.class_names:
-            raise EvaluationError(f"--classes: expected classes of {images.name}, got {name!r}")
+            raise EvaluationError(f"classes: expected classes of {images.name}, got {name!r}")
     ids = [images.class_names.index(name) for name in names]
     return images.of_classes(ids) if ids else images
 
