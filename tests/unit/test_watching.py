@@ -31,6 +31,12 @@ def test_the_effective_rank_counts_equal_directions():
         assert effective_rank(rows).item() == pytest.approx(count, rel=1e-4)
 
 
+def test_noise_along_many_directions_hardly_counts():
+    """Sixty of a hundredth of the length: by singular values they would be five more."""
+    rows = torch.cat([normal(4000, 3), 0.01 * normal(4000, 60, seed=1)], dim=1)
+    assert effective_rank(rows).item() == pytest.approx(3, abs=0.2)
+
+
 def test_unequal_directions_count_less_and_equal_embeddings_one():
     scaled = torch.cat([torch.diag(torch.tensor([1.0, 1e-3])), -torch.eye(2)])
     assert 1 < effective_rank(scaled).item() < 2
@@ -71,6 +77,16 @@ def test_what_varies_is_no_collapse_and_the_first_epoch_is_no_verdict():
 )
 def test_a_collapse_is_said_in_words(changes, words):
     assert words in collapse(HEALTHY | changes)
+
+
+def test_what_a_new_network_varies_along_is_not_held_against_a_trained_one():
+    method, _ = ready("simsiam", schedule__steps=100)
+    watch = method.module.get_submodule("watch")
+    watch.look(9)
+    assert watch.told()["rank_kept"].item() == 1
+    assert watch.highest_rank.item() == 0
+    watch.look(10)
+    assert watch.highest_rank.item() == watch.effective_rank.item() > 1
 
 
 def test_the_backbone_is_looked_at_each_epoch_and_at_the_last_step():

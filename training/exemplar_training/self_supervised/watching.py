@@ -36,7 +36,7 @@ class Watch(nn.Module):
     effective_rank: Tensor
     feature_spread: Tensor
     knn_accuracy: Tensor
-    highest_rank: Tensor  # since the first epoch: what an untrained network varies along is noise
+    highest_rank: Tensor  # since a tenth of the steps: what a new network varies along is noise
 
     def __init__(
         self, embedder: Embedder, batches: Batches, asked: Asked | None, steps: int
@@ -64,7 +64,7 @@ class Watch(nn.Module):
             self.knn_accuracy.copy_(self._asked.accuracy(embeddings_ND))
         self.effective_rank.copy_(effective_rank(embeddings_ND[self._probe]))
         self.feature_spread.copy_(spread(embeddings_ND[self._probe]))
-        if step > 0:
+        if 10 * step >= self._steps:
             self.highest_rank.copy_(torch.maximum(self.highest_rank, self.effective_rank))
 
     def _in_parts(self, network: Callable[[Tensor], Tensor]) -> Tensor:
@@ -89,17 +89,18 @@ def evenly(size: int, most: int) -> NDArray[np.int64]:
 
 
 def effective_rank(embeddings_ND: Tensor) -> Tensor:
-    """Along how many directions embeddings vary, 1..D: exp of the entropy of singular values.
+    """Along how many directions embeddings vary, 1..D: exp of the entropy of their variances.
 
-    Roy & Vetterli 2007, "The effective rank: a measure of effective dimensionality", equation 3.
-    The mean is subtracted; 1 where all are equal.
+    Roy & Vetterli 2007, "The effective rank: a measure of effective dimensionality", equation 3, of
+    the covariance matrix. The embeddings' own singular values are the roots: of them many small
+    ones, which are noise, outweigh the few that matter, and more images have more of them.
+    1 where all are equal.
     """
-    centered_ND = embeddings_ND - embeddings_ND.mean(0)
+    centered_ND = (embeddings_ND - embeddings_ND.mean(0)).double()
     if not centered_ND.isfinite().all():
         return centered_ND.new_tensor(math.nan)  # the loop says so, with advice
-    values_D = torch.linalg.svdvals(centered_ND)
-    total = values_D.sum()
-    shares_D = values_D / total.clamp_min(torch.finfo(values_D.dtype).tiny)
+    variances_D = torch.linalg.svdvals(centered_ND).square()
+    shares_D = variances_D / variances_D.sum().clamp_min(torch.finfo(torch.float64).tiny)
     rank: Tensor = torch.special.entr(shares_D).sum().exp()
     return rank
 
