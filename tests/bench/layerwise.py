@@ -124,7 +124,7 @@ def played(planned: list[Planned], images: Images) -> list[Row]:
         start = (time.monotonic(), time.process_time())
         train_once(each.config, each.folder, RunImages(images.teaching, None), lambda _: None)
         wall, processor = time.monotonic() - start[0], time.process_time() - start[1]
-        rows.append(row_of(each.name, each.told, each.folder, images.judging))
+        rows.append(row_of(each.name, each.layers, each.folder, images.judging))
         print(f"{each.folder}: {wall:.0f} s, {processor:.0f} s of processor time", flush=True)
     print("\n".join(table(rows, images.judging)), flush=True)
     return rows

@@ -66,8 +66,12 @@ def test_a_study_trains_the_layers_then_all_and_is_not_trained_again(root, tmp_p
     assert layerwise(root, tmp_path) == 0
     lines = capsys.readouterr().out.splitlines()
     heads = "run layers error of given error of pixels percent wrong"
-    assert lines[-4].split() == heads.split()
-    assert [line.split()[0] for line in lines[-3:]] == ["1", "2", "supervised"]
+    assert lines[-6].split() == heads.split()
+    assert (
+        lines[-1]
+        == f"next: exemplar-train export --checkpoint {tmp_path}/supervised --out backbones"
+    )
+    assert [line.split()[0] for line in lines[-5:-2]] == ["1", "2", "supervised"]
     result = json.loads((tmp_path / "result.json").read_text())
     first, second, labels = result["runs"]
     assert first["error_of_given"] == first["error_of_pixels"]
@@ -75,7 +79,7 @@ def test_a_study_trains_the_layers_then_all_and_is_not_trained_again(root, tmp_p
     assert 0 <= labels["share_wrong"] <= 1
     before = {each: content(tmp_path / each) for each in ("1", "2", "supervised")}
     assert layerwise(root, tmp_path) == 0
-    assert capsys.readouterr().out.splitlines()[-5:] == lines[-5:]
+    assert capsys.readouterr().out.splitlines()[-7:] == lines[-7:]
     for each, one in before.items():
         assert_equal(content(tmp_path / each), one)
     assert layerwise(root, tmp_path, "pretraining.seed=1") == 1
@@ -89,7 +93,7 @@ def test_a_study_needs_no_classes_where_none_are_told_apart(root, tmp_path, caps
         f"{table}.{each}" for table in tables for each in (f"root={plain}", 'name=""', "parts=[]")
     ]
     assert layerwise(root, tmp_path, *overrides, 'fine_tuning="unrolled"') == 0
-    assert capsys.readouterr().out.splitlines()[-1].split()[:5] == ["unrolled", "12", "-", "8", "-"]
+    assert capsys.readouterr().out.splitlines()[-3].split()[:3] == ["unrolled", "all", "-"]
 
 
 @pytest.mark.parametrize(

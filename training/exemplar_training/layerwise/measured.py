@@ -32,13 +32,13 @@ class Row:
     """A run's errors, of those that it has: squared ones are means over images and values."""
 
     name: str
-    told: str
+    layers: str
     error_of_given: float | None  # of what the last layer is given
     error_of_pixels: float | None
     share_wrong: float | None
 
 
-def row_of(name: str, told: str, run: Path, images: ImageSet) -> Row:
+def row_of(name: str, layers: str, run: Path, images: ImageSet) -> Row:
     """The errors of the run in this folder: of a stage, unrolled or supervised.
 
     Raises:
@@ -46,9 +46,9 @@ def row_of(name: str, told: str, run: Path, images: ImageSet) -> Row:
     """
     if name == "supervised":
         is_wrong_N = logits(run, images).argmax(axis=1) != images.class_ids_N
-        return Row(name, told, None, None, float(is_wrong_N.mean()))
+        return Row(name, layers, None, None, float(is_wrong_N.mean()))
     of_given, of_pixels = reconstruction_errors(run, images)
-    return Row(name, told, None if name == "unrolled" else of_given, of_pixels, None)
+    return Row(name, layers, None if name == "unrolled" else of_given, of_pixels, None)
 
 
 def reconstruction_errors(run: Path, images: ImageSet) -> tuple[float, float]:
@@ -88,7 +88,7 @@ def table(rows: list[Row], images: ImageSet) -> list[str]:
     for row in rows:
         errors = [_told(each) for each in (row.error_of_given, row.error_of_pixels)]
         wrong = "-" if row.share_wrong is None else f"{100 * row.share_wrong:.1f}"
-        cells = (row.told, *errors, wrong)
+        cells = (row.layers, *errors, wrong)
         lines.append(row.name.ljust(_NAME) + "".join(cell.rjust(_CELL) for cell in cells))
     return lines
 

@@ -45,12 +45,13 @@ def layerwise(study: Study, out: Path, say: Callable[[str], None]) -> list[Row]:
     rows += [_done(each, images_of_run(each.config), test, say) for each in tuned(study, here)]
     for line in ["", *table(rows, test)]:
         say(line)
+    say(f"\nnext: exemplar-train export --checkpoint {out / rows[-1].name} --out backbones")
     document = {"settings": flat(study), "runs": [asdict(row) for row in rows]}
     replace_file(out / RESULT_FILE, (json.dumps(document, indent=2) + "\n").encode())
     return rows
 
 
 def _done(planned: Planned, given: RunImages, test: ImageSet, say: Callable[[str], None]) -> Row:
-    told = f"{planned.name}, {planned.config.method} of {planned.told}: "
+    told = f"{planned.config.method}, {planned.layers}: "
     train_once(planned.config, planned.folder, given, lambda line: say(told + line))
-    return row_of(planned.name, planned.told, planned.folder, test)
+    return row_of(planned.name, planned.layers, planned.folder, test)

@@ -38,10 +38,10 @@ class Study:
 
 @dataclass(frozen=True)
 class Planned:
-    """A run of the study. `told` are the sizes of what it trains."""
+    """A run of the study; `layers` says which ones it trains."""
 
     name: str
-    told: str
+    layers: str
     folder: Path
     config: RunConfig
 
@@ -60,7 +60,8 @@ def stages(study: Study, out: Path) -> list[Planned]:
             trained="last_block",
         )
         config = replace(study.pretraining, model=grown)
-        planned.append(Planned(str(count), str(grown.widths[-1]), out / str(count), config))
+        below, width = ["pixels", *model.widths][count - 1 : count + 1]
+        planned.append(Planned(str(count), f"{below} - {width}", out / str(count), config))
     return planned
 
 
@@ -77,4 +78,4 @@ def tuned(study: Study, out: Path) -> list[Planned]:
     )
     name, seed = study.fine_tuning, study.pretraining.seed
     config = replace(tuning, method=name, seed=seed, model=grown)
-    return [Planned(name, " - ".join(map(str, model.widths)), out / name, config)]
+    return [Planned(name, "all", out / name, config)]
