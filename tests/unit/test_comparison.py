@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from exemplar_training import config_file
+from exemplar_training.comparison.judge import Judge
 from exemplar_training.comparison.rows import Measured, as_json, rows_of
 from exemplar_training.comparison.seen import warnings_of
 from exemplar_training.comparison.study import ArmRun, Study, TrialConfig, arm_runs
@@ -14,7 +15,10 @@ from exemplar_training.comparison.verdict import verdict
 from exemplar_training.config import RunConfig
 from exemplar_training.data.layout import DEFAULT_ROOT
 from exemplar_training.errors import ConfigError, EvaluationError
+from exemplar_training.evaluation.episodes import sample
+from exemplar_training.evaluation.trial import Drawn
 from exemplar_training.fit.images import RunImages
+from report_pages import trial
 from training_images import squares
 
 STUDY = Study(seeds=(0, 1), trial=TrialConfig(data="letters"), arms={"plain": ""})
@@ -95,6 +99,19 @@ def test_classes_of_the_same_names_in_another_set_are_told():
 def test_what_learns_nothing_has_seen_nothing():
     still = replace(RunConfig().schedule, steps=0)
     assert warned(IMAGES, IMAGES, schedule=still) == []
+
+
+# Judging
+
+
+def test_other_images_with_the_same_labels_are_judged_anew(tmp_path):
+    asked = trial()
+    shares = []
+    for seed in (0, 1, 1):
+        images = squares(36, seed)
+        drawn = Drawn(asked, images, 0, 0, [sample(images, spec) for spec in asked.specs])
+        shares.append(Judge(drawn, tmp_path).of_raw_pixels())
+    assert shares[0] != shares[1] == shares[2]
 
 
 # Tables

@@ -8,7 +8,8 @@ from __future__ import annotations
 import hashlib
 import json
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 from exemplar_training.comparison.study import column_of
 from exemplar_training.embedder import Embedder
@@ -24,7 +25,6 @@ from exemplar_training.fit.trained import weights_hash
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
 
     import numpy as np
     from numpy.typing import NDArray
@@ -43,9 +43,8 @@ class Judge:
 
     def __init__(self, drawn: Drawn, out: Path) -> None:
         self._drawn, self._path = drawn, out / FILE
-        trial = replace(drawn.trial, root=out)  # where a set lies says nothing about it
-        self._facts = [repr(trial), len(drawn.images), RunImages(drawn.images, None).sha256]
-        self._known: dict[str, Accuracies] = _read(self._path, self._facts)
+        self._facts = _facts(drawn)
+        self._known = _read(self._path, self._facts)
 
     def of(self, backbone: Backbone, told: str) -> Accuracies:
         """Of the backbone as an export of it would answer; `told` names the progress bar."""
@@ -85,7 +84,16 @@ def untrained(model: ModelConfig, seed: int) -> tuple[str, Backbone]:
     return name, backbone
 
 
-def _read(path: Path, facts: list[Any]) -> dict[str, Accuracies]:
+def _facts(drawn: Drawn) -> list[str]:
+    """What figures of this trial hang on: its numbers, labels and files, not where they lie."""
+    files = hashlib.sha256()
+    for file in drawn.images.files:
+        files.update(hashlib.sha256(file).digest())
+    labels = RunImages(drawn.images, None).sha256
+    return [repr(replace(drawn.trial, root=Path())), labels, files.hexdigest()]
+
+
+def _read(path: Path, facts: list[str]) -> dict[str, Accuracies]:
     """Nothing where it is not there, not whole, or of another trial."""
     try:
         content = json.loads(path.read_bytes())
