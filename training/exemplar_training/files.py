@@ -12,6 +12,18 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
+def make_output(folder: Path) -> None:
+    """The folder that --out names, made where it is not there.
+
+    Raises:
+        CheckpointError: the file system refuses.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise CheckpointError(f"--out: expected a writable folder, got {error}") from error
+
+
 def replace_file(path: Path, *parts: bytes | memoryview) -> None:
     """Writes the parts beside `path`, then renames: a crash leaves the old file or the new one.
 

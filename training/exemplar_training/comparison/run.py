@@ -19,9 +19,8 @@ from exemplar_training.comparison.seen import warnings_of
 from exemplar_training.comparison.study import arm_runs
 from exemplar_training.comparison.verdict import best_arm, verdict
 from exemplar_training.config_file import flat
-from exemplar_training.errors import CheckpointError
 from exemplar_training.evaluation.trial import draw
-from exemplar_training.files import replace_file
+from exemplar_training.files import make_output, replace_file
 from exemplar_training.fit import metrics
 from exemplar_training.fit.images import images_of_run
 from exemplar_training.fit.study import train_once
@@ -72,19 +71,12 @@ def compare(study: Study, out: Path, say: Say) -> None:
     firsts = runs[: len(study.arms)]  # other seeds are given the same images
     given = {run.name: images_of_run(run.config) for run in firsts}
     warnings = warnings_of(firsts, given, drawn.images)
-    _make(here)
+    make_output(here)
     judge = Judge(drawn, here)
     raw = judge.of_raw_pixels()
     measured = [_measured(run, given[run.name], judge, study.main, say) for run in runs]
     rows = rows_of(measured, raw, study.sorted_by)
     _write(_Found(study, drawn, warnings, rows), out, say)
-
-
-def _make(out: Path) -> None:
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise CheckpointError(f"--out: expected a writable folder, got {error}") from error
 
 
 def _measured(run: ArmRun, given: RunImages, judge: Judge, main: str, say: Say) -> Measured:

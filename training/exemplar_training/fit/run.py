@@ -15,7 +15,7 @@ from exemplar_training import config_file
 from exemplar_training.adapter import Adapted
 from exemplar_training.embedder import Embedder
 from exemplar_training.errors import CheckpointError, ConfigError
-from exemplar_training.files import replace_file
+from exemplar_training.files import make_output, replace_file
 from exemplar_training.fit import checkpoint
 from exemplar_training.fit.build import backbone_of, method_of, published_head
 from exemplar_training.fit.distributed import world
@@ -209,10 +209,7 @@ def _measured(batches: Batches, backbone: Backbone, config: RunConfig) -> Batche
 
 
 def _write_config(request: RunRequest) -> None:
-    try:
-        request.out.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise CheckpointError(f"--out: expected a writable folder, got {error}") from error
+    make_output(request.out)
     text = config_file.as_toml(request.config)
     replace_file(request.out / config_file.FILE, text.encode())
 
