@@ -88,7 +88,9 @@ def test_hidden_units_are_sampled_by_their_probability_or_with_unit_variance():
     noise = linear._sampled(data, numbers) - linear.layer(data)  # noqa: SLF001 - as above
     assert noise.mean().abs() < 0.02
     assert (noise.std() - 1).abs() < 0.02
-    assert linear._sampled(data, numbers * 0).isfinite().all()  # noqa: SLF001 - as above
+    for extreme in (0.0, 1 - 2**-24):
+        numbers.fill_(extreme)
+        assert linear._sampled(data, numbers).isfinite().all()  # noqa: SLF001 - as above
 
 
 def test_a_machines_decoder_is_its_layer_transposed():

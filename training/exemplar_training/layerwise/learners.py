@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from exemplar_training.config import RunConfig
     from exemplar_training.stacks import Layer
 
-_HALF_A_STEP = 2.0**-25  # of numbers in [0, 1): the normal number of 0 itself is not finite
+_HALF_A_STEP = 2.0**-25  # of float32 numbers in [0, 1): the normal number of 0 is not finite
 
 
 class Learner(Protocol):
@@ -97,8 +97,8 @@ class Rbm:
     def _sampled(self, visible_BV: Tensor, uniform_BK: Tensor) -> Tensor:
         hidden_BH = self.layer(visible_BV)
         if self.layer.is_linear:
-            noise_BH: Tensor = hidden_BH + torch.special.ndtri(uniform_BK + _HALF_A_STEP)
-            return noise_BH
+            normal_BH = torch.special.ndtri(uniform_BK.double() + _HALF_A_STEP)
+            return hidden_BH + normal_BH.to(hidden_BH.dtype)
         is_on_BH: Tensor = uniform_BK < hidden_BH
         return is_on_BH.to(visible_BV.dtype)
 
