@@ -95,7 +95,7 @@ class Rbm:
             self.decoder.weight.copy_(self.layer.affine.weight.T)  # type: ignore[operator]
 
     def _sampled(self, visible_BV: Tensor, uniform_BK: Tensor) -> Tensor:
-        hidden_BH = self.layer(visible_BV)
+        hidden_BH: Tensor = self.layer(visible_BV)
         if self.layer.is_linear:
             normal_BH = torch.special.ndtri(uniform_BK.double() + _HALF_A_STEP)
             return hidden_BH + normal_BH.to(hidden_BH.dtype)
