@@ -97,7 +97,7 @@ class Rbm:
     def _sampled(self, visible_BV: Tensor, uniform_BK: Tensor) -> Tensor:
         hidden_BH: Tensor = self.layer(visible_BV)
         if self.layer.is_linear:
-            normal_BH = torch.special.ndtri(uniform_BK.double() + _HALF_A_STEP)
+            normal_BH: Tensor = torch.special.ndtri(uniform_BK.double() + _HALF_A_STEP)
             return hidden_BH + normal_BH.to(hidden_BH.dtype)
         is_on_BH: Tensor = uniform_BK < hidden_BH
         return is_on_BH.to(visible_BV.dtype)
