@@ -31,13 +31,12 @@ _TITLES = {
     "negative_similarity": "similarity of what does not",
     "output_spread": "spread of outputs",
     "effective_rank": "effective rank of embeddings",
-    "rank_kept": "effective rank over its highest",
     "feature_spread": "spread of embeddings",
     "queue_age": "age of keys in steps",
     "ema_distance": "distance of the slow copy",
 }
 # Measured once an epoch, and written into every line until the next.
-_EACH_EPOCH = {"knn_accuracy", "effective_rank", "rank_kept", "feature_spread"}
+_EACH_EPOCH = {"knn_accuracy", "effective_rank", "feature_spread"}
 _MOST_POINTS = 200
 _HEIGHT, _LEFT, _RIGHT, _TOP, _BOTTOM = 220, 46, 322, 26, 182
 

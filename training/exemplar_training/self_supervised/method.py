@@ -95,7 +95,7 @@ class SelfSupervised:
         """The paper's loss; what is watched of the outputs, and each epoch of the backbone."""
         if self._watch.is_due(batch.step):
             self.module.eval()
-            self._watch.look(batch.step)
+            self._watch.look()
             self.train()
         with torch.no_grad(), torch.autocast(batch.image_BHWC.device.type, enabled=False):
             views = self._paper.views(batch)
