@@ -153,7 +153,7 @@ class MocoConfig:
 class ByolConfig:
     """Grill et al. 2020, https://arxiv.org/abs/2006.07733, appendix A and section 3.2."""
 
-    momentum: float = _within(0.996, 0.0, 1.0)  # tau at the first step; it rises to 1
+    momentum: float = _within(0.996, 0.0, 1.0)  # tau at first, rising to 1; for 100,000 steps
     hidden: int = _within(4096, 1)
     dim: int = _within(256, 1)  # of a projection
 
