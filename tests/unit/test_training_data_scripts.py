@@ -1,11 +1,15 @@
 """Letters of many scripts: which are unseen, who draws them, and how each image lies."""
 
 import io
+from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image, ImageFont
 
+from exemplar_training import config_file
+from exemplar_training.comparison.study import Study, arm_runs
+from exemplar_training.config import SELF_SUPERVISED
 from exemplar_training.data import scripts
 from exemplar_training.data.scripts import SEEN, UNSEEN, Script, placed
 from exemplar_training.errors import DataError
@@ -78,3 +82,12 @@ def test_a_package_without_a_font_of_a_letter_is_named(archive, monkeypatch):
     monkeypatch.setattr(scripts, "SEEN", (Script("Latin", "A\u4e00"),))
     with pytest.raises(DataError, match=r"NotoSans-Regular\.ttf: .* got none for \u4e00"):
         list(scripts.scripts([archive]))
+
+
+def test_every_method_without_labels_learns_from_scripts_and_is_judged_by_unseen_ones():
+    path = Path(config_file.__file__).parent / "configs/scripts_without_labels.toml"
+    study = config_file.read_as(Study, path)
+    runs = arm_runs(study, Path("out"))
+    assert {run.config.method for run in runs} == {*SELF_SUPERVISED, "supervised"}
+    assert {run.config.data.name for run in runs} == {"scripts"}
+    assert study.trial.data == "unseen-scripts"
