@@ -73,6 +73,22 @@ class Backbone:
         return centered(linear[-1].weight.detach().numpy())
 
 
+def spec_of(
+    used: Weights,
+    *,
+    name: str,
+    input_size: int,
+    mean: Triple,
+    std: Triple,
+    power: float = 1.0,
+    photos_right: int = 0,
+) -> BackboneSpec:
+    """What is known of a backbone with these weights."""
+    return BackboneSpec(
+        name, input_size, used.license, used.origin, used.sha256, mean, std, power, photos_right
+    )
+
+
 def build(name: str, weights_file: Path | None = None) -> Backbone:
     """The backbone in evaluation mode, with `weights_file` or else its published weights.
 
@@ -120,12 +136,10 @@ def _lite0(chosen: Weights | None) -> Backbone:
     network = library.EfficientNet.from_name("efficientnet-lite0")
     weights.load_into(network, used, "lite0")
     network.eval()
-    spec = BackboneSpec(
+    spec = spec_of(
+        used,
         name="lite0",
         input_size=224,
-        license=used.license,
-        origin=used.origin,
-        weights_sha256=used.sha256,
         mean=(127.0, 127.0, 127.0),
         std=(128.0, 128.0, 128.0),
         power=0.5,  # its last activation is ReLU6
@@ -140,12 +154,10 @@ def _mnv2(chosen: Weights | None) -> Backbone:
     )
     network = _network("mobilenet_v2")
     weights.load_into(network, used, "mobilenet_v2")
-    spec = BackboneSpec(
+    spec = spec_of(
+        used,
         name="mnv2",
         input_size=224,
-        license=used.license,
-        origin=used.origin,
-        weights_sha256=used.sha256,
         mean=_IMAGENET_MEAN,
         std=_IMAGENET_STD,
         power=0.5,  # its last activation is ReLU6
@@ -167,12 +179,10 @@ def _resnet18_cifar(chosen: Weights | None) -> Backbone:
     nn.init.kaiming_normal_(network.conv1.weight, mode="fan_out", nonlinearity="relu")
     network.maxpool = nn.Identity()
     weights.load_into(network, chosen, RESNET18_CIFAR)
-    spec = BackboneSpec(
+    spec = spec_of(
+        chosen,
         name=RESNET18_CIFAR,
         input_size=32,
-        license=chosen.license,
-        origin=chosen.origin,
-        weights_sha256=chosen.sha256,
         mean=_IMAGENET_MEAN,
         std=_IMAGENET_STD,
     )
@@ -191,12 +201,10 @@ def _torchvision(name: str, chosen: Weights | None) -> Backbone:
     network = _network(name)
     weights.load_into(network, used, name)
     transform = published.transforms()
-    spec = BackboneSpec(
+    spec = spec_of(
+        used,
         name=name,
         input_size=transform.crop_size[0],
-        license=used.license,
-        origin=used.origin,
-        weights_sha256=used.sha256,
         mean=_pixels(transform.mean),
         std=_pixels(transform.std),
     )

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from exemplar_training import weights
-from exemplar_training.backbones import Backbone, BackboneSpec
+from exemplar_training.backbones import Backbone, spec_of
 from exemplar_training.errors import UnknownBackboneError
 
 NAME = "small_cnn"
@@ -37,19 +37,8 @@ def small_cnn(input_size: int = _INPUT_SIZE, dim: int = _DIM, seed: int = 0) -> 
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         trunk = _Trunk(dim).eval()
-    return Backbone(_spec(input_size), trunk, classifier=None)
-
-
-def _spec(input_size: int) -> BackboneSpec:
-    return BackboneSpec(
-        name=NAME,
-        input_size=input_size,
-        license=weights.UNTRAINED.license,
-        origin=weights.UNTRAINED.origin,
-        weights_sha256=weights.UNTRAINED.sha256,
-        mean=_GRAY,
-        std=_GRAY,
-    )
+    spec = spec_of(weights.UNTRAINED, name=NAME, input_size=input_size, mean=_GRAY, std=_GRAY)
+    return Backbone(spec, trunk, classifier=None)
 
 
 class _Block(nn.Module):

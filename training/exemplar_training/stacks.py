@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from exemplar_training import weights
-from exemplar_training.backbones import Backbone, BackboneSpec
+from exemplar_training.backbones import Backbone, spec_of
 from exemplar_training.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -110,7 +110,8 @@ def stack(model: ModelConfig, seed: int) -> Backbone:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         trunk = Stack(nn.Sequential(*made(model, size)), size).eval()
-    return Backbone(_spec(model.backbone, size), trunk, classifier=None)
+    spec = spec_of(weights.UNTRAINED, name=model.backbone, input_size=size, mean=_BLACK, std=_WHITE)
+    return Backbone(spec, trunk, classifier=None)
 
 
 def _mlp_layers(model: ModelConfig, size: int) -> list[Layer]:
@@ -141,15 +142,3 @@ def inputs_of_top(model: ModelConfig) -> int:
     for _ in below:
         size = math.ceil(size / _STRIDE)
     return (below[-1] if below else 3) * size * size
-
-
-def _spec(name: str, input_size: int) -> BackboneSpec:
-    return BackboneSpec(
-        name=name,
-        input_size=input_size,
-        license=weights.UNTRAINED.license,
-        origin=weights.UNTRAINED.origin,
-        weights_sha256=weights.UNTRAINED.sha256,
-        mean=_BLACK,
-        std=_WHITE,
-    )
