@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import argparse
 import json
-from pathlib import Path
 
-from exemplar_training.set_option import add_set_option
+from exemplar_training.set_option import add_study
 
 _EXAMPLES = """\
 examples:
@@ -26,11 +25,7 @@ def add_parser(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> No
         epilog=_EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("study", type=Path, metavar="STUDY", help="a TOML file")
-    parser.add_argument(
-        "--out", required=True, type=Path, metavar="DIR", help="for runs and result"
-    )
-    add_set_option(parser, "STUDY", "shared.schedule.steps=50")
+    add_study(parser, "shared.schedule.steps=50")
     parser.set_defaults(run=_adapt)
 
 

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
 
-from exemplar_training.set_option import add_set_option
+from exemplar_training.set_option import add_study
 
 _EXAMPLES = """\
 examples:
@@ -26,11 +25,7 @@ def add_parser(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> No
         epilog=_EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("study", type=Path, metavar="STUDY", help="a TOML file")
-    parser.add_argument(
-        "--out", required=True, type=Path, metavar="DIR", help="for runs and results"
-    )
-    add_set_option(parser, "STUDY", "seeds=[0]")
+    add_study(parser, "seeds=[0]")
     parser.set_defaults(run=_compare)
 
 

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
 
-from exemplar_training.set_option import add_set_option
+from exemplar_training.set_option import add_study
 
 _EXAMPLES = """\
 examples:
@@ -21,13 +20,11 @@ def add_parser(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> No
         "transfer",
         help="compare ways to learn from what another set taught",
         description="Trains each arm of STUDY for each seed and number of parts, measures it on "
-        "parts that taught none, prints the tables and writes OUT/result.json.",
+        "parts that taught none, prints the tables and writes DIR/result.json.",
         epilog=_EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("study", type=Path, metavar="STUDY", help="a TOML file")
-    parser.add_argument("--out", required=True, type=Path, help="the folder of all its runs")
-    add_set_option(parser, "STUDY", "seeds=[0]")
+    add_study(parser, "seeds=[0]")
     parser.set_defaults(run=_transfer)
 
 
