@@ -1,6 +1,6 @@
 """A sheet of pictures: some images, and those that the backbone finds most alike.
 
-Shapes: N images, Q queries, K neighbors, D dim.
+Shapes: N images, Q queries, D dim.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from exemplar_training.data.image_set import ImageSet
-    from exemplar_training.report.findings import Findings, Subject
+    from exemplar_training.report.findings import Findings
 
 MOST_QUERIES, MOST_NEIGHBORS = 12, 8
 _LIMITS = ImageLimits()
@@ -47,11 +47,14 @@ def nearest(images: ImageSet, embeddings_ND: NDArray[np.float32], row: int) -> N
 def neighbors(found: Findings) -> Element:
     images, rng = found.images, np.random.default_rng(found.drawn.trial.seed)
     rows_Q = balanced_rows(images.class_ids_N, MOST_QUERIES, 1, rng)
-    shown = [nearest(images, found.after.embeddings_ND, row) for row in rows_Q.tolist()]
-    others = "other images" if images.sources_N is None else "images of other sources"
-    alike = ", ".join(
-        f"{_alike(images, subject, rows_Q)} by {subject.name}"
+    shown, before = (
+        [nearest(images, subject.embeddings_ND, row) for row in rows_Q.tolist()]
         for subject in (found.after, found.before)
+    )
+    others = "other images" if images.sources_N is None else "images of other sources"
+    alike = (
+        f"{_alike(images, shown)} by {found.after.name}, "
+        f"{_alike(images, before)} by {found.before.name}"
     )
     return section(
         "Nearest images",
@@ -64,8 +67,7 @@ def neighbors(found: Findings) -> Element:
     )
 
 
-def _alike(images: ImageSet, subject: Subject, rows_Q: NDArray[np.int64]) -> str:
-    found = [nearest(images, subject.embeddings_ND, row) for row in rows_Q.tolist()]
+def _alike(images: ImageSet, found: list[Nearest]) -> str:
     same = sum(_is_alike(images, one.row, near) for one in found for near in one.neighbors)
     return f"{same} of {sum(len(each.neighbors) for each in found)}"
 
