@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from exemplar_training.errors import ConfigError
+
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
@@ -56,6 +58,17 @@ class ImageSet:
     def told(self, row: int) -> str:
         """The name of an image in a message: its path, or its place in the set."""
         return self.paths[row] if self.paths else f"{self.name}[{row}]"
+
+    def ids_of(self, names: Sequence[str], setting: str) -> list[int]:
+        """The ids of the classes of these names.
+
+        Raises:
+            ConfigError: there is no such class; `setting` is where it was asked for.
+        """
+        for name in names:
+            if name not in self.class_names:
+                raise ConfigError(f"{setting}: expected classes of {self.name}, got {name!r}")
+        return [self.class_names.index(name) for name in names]
 
     def of_classes(self, class_ids: Sequence[int]) -> ImageSet:
         """The images of these classes: how base and novel classes are told apart."""

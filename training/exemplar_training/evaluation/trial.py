@@ -91,7 +91,9 @@ def draw(trial: Trial) -> Drawn:
         TrainingError: no such data, or no such episodes can be drawn from them.
     """
     specs = trial.specs
-    found = _of_classes(images_of(trial.data, trial.root, trial.parts), trial.classes)
+    found = images_of(trial.data, trial.root, trial.parts)
+    if trial.classes:
+        found = found.of_classes(found.ids_of(trial.classes, "classes"))
     images = without_copies(found, max(trial.n_shots) + trial.n_query)
     return Drawn(
         trial,
@@ -132,15 +134,6 @@ def images_of(
             raise EvaluationError(f"--part: expected none with a folder, got {parts[0]}")
         return load_folder(folder)
     return load(root, data, parts or _default_parts(root / data, part))
-
-
-def _of_classes(images: ImageSet, names: tuple[str, ...]) -> ImageSet:
-    """The images of the classes of these names; none: all."""
-    for name in names:
-        if name not in images.class_names:
-            raise EvaluationError(f"classes: expected classes of {images.name}, got {name!r}")
-    ids = [images.class_names.index(name) for name in names]
-    return images.of_classes(ids) if ids else images
 
 
 def _default_parts(folder: Path, part: str) -> list[str] | None:

@@ -120,10 +120,7 @@ def unlabelled(images: ImageSet) -> ImageSet:
 
 
 def _of_classes(images: ImageSet, names: tuple[str, ...]) -> ImageSet:
-    for name in names:
-        if name not in images.class_names:
-            raise ConfigError(f"data.classes: expected classes of {images.name}, got {name!r}")
-    old_ids = [images.class_names.index(name) for name in names]
+    old_ids = images.ids_of(names, "data.classes")
     chosen = images.of_classes(old_ids)
     new_ids = np.full(len(images.class_names), -1)
     new_ids[old_ids] = np.arange(len(names))
