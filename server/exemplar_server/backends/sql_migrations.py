@@ -15,8 +15,6 @@ _FOLDER = Path(__file__).parent / "migrations"
 
 def migrate(connection: Connection, revision: str) -> None:
     """Upgrades to the revision, in the caller's transaction."""
-    if current(connection) == revision:
-        return
     # Here, because it takes a fifth of a server's start, and few starts need it.
     from alembic import command  # noqa: PLC0415
     from alembic.config import Config  # noqa: PLC0415

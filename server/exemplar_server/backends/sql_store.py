@@ -205,8 +205,10 @@ def _upgrade(database: Database) -> None:
     try:
         with database.write_engine.begin() as connection:
             database.before_upgrade(connection)
-            _check_known(sql_migrations.current(connection))
-            sql_migrations.migrate(connection, sql_migrations.head())
+            schema = sql_migrations.current(connection)
+            _check_known(schema)
+            if schema != sql_migrations.head():
+                sql_migrations.migrate(connection, sql_migrations.head())
         with database.read_engine.begin() as connection:
             sql_queries.epoch(connection)
     except DBAPIError as error:
