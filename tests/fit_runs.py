@@ -62,6 +62,11 @@ def with_files(files):
     return replace(IMAGES, files=files)
 
 
+def checkpoints(out):
+    """When each run below `out` has written its checkpoint last, by the file."""
+    return {path: path.stat().st_mtime_ns for path in out.rglob(checkpoint.FILE)}
+
+
 def content(out):
     return checkpoint.load(out / checkpoint.FILE)
 

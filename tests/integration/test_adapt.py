@@ -11,7 +11,7 @@ from exemplar_training.adaptation.study import Study
 from exemplar_training.adaptation.trials import Trials
 from exemplar_training.config import RunConfig
 from exemplar_training.config_file import from_table
-from fit_runs import IMAGES, TABLE, Failing, with_files
+from fit_runs import IMAGES, TABLE, Failing, checkpoints, with_files
 from training_images import squares, write_folder
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -78,11 +78,11 @@ def test_the_criterion_chooses_and_what_it_said_is_kept(folder):
 def test_finished_runs_are_found_again(folder, monkeypatch, capsys):
     monkeypatch.chdir(folder)
     before = result(folder)
-    times = {path: path.stat().st_mtime_ns for path in folder.glob("runs/**/checkpoint.pt")}
+    times = checkpoints(folder / "runs")
     assert len(times) == 2 + 2 + 2 * 2 + (2 + 1) + 2  # source, oracle, adabn, mcc
     assert cli.main(["adapt", "study.toml", "--out", "runs"]) == 0
     assert result(folder) == before
-    assert times == {path: path.stat().st_mtime_ns for path in folder.glob("runs/**/checkpoint.pt")}
+    assert times == checkpoints(folder / "runs")
     assert "oracle" in capsys.readouterr().out
 
 

@@ -12,6 +12,7 @@ from exemplar_training.comparison.run import compare
 from exemplar_training.comparison.study import Study
 from exemplar_training.data.layout import Facts, SetImage, write_set
 from exemplar_training.fit import checkpoint
+from fit_runs import checkpoints
 from report_pages import Page
 from training_images import NAMES, squares
 
@@ -87,10 +88,6 @@ def done(root, tmp_path_factory):
 def result(out):
     rows = json.loads((out / "result.json").read_text())["rows"]
     return {row["name"]: row for row in rows}
-
-
-def checkpoints(out):
-    return {path: path.stat().st_mtime_ns for path in out.rglob(checkpoint.FILE)}
 
 
 def test_each_arm_is_trained_for_each_seed_and_held_against_the_floors(done):

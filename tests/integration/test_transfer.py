@@ -13,6 +13,7 @@ from exemplar_training.fit import checkpoint
 from exemplar_training.fit.answers import logits
 from exemplar_training.transfer.run import transfer as play
 from exemplar_training.transfer.study import Study
+from fit_runs import checkpoints
 from training_images import squares
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -87,10 +88,6 @@ def result(out):
 
 def module(run):
     return checkpoint.load(run / checkpoint.FILE)["module"]
-
-
-def checkpoints(out):
-    return {path: path.stat().st_mtime_ns for path in out.rglob(checkpoint.FILE)}
 
 
 def test_a_study_trains_each_source_once_and_each_arm_for_each_seed(done):

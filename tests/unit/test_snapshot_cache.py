@@ -18,6 +18,7 @@ from fakes import (
     once,
     unit_rows,
 )
+from service_calls import Service, labelled, vector_of
 
 QUERIES_QD = unit_rows(np.random.default_rng(7), 3)
 
@@ -79,6 +80,20 @@ async def test_a_pinned_snapshot_stays_and_what_does_not_fit_beside_it_is_refuse
     assert store.deltas == ["a"]  # refused before it was read
     await cache.get(TENANT, "b", 0)
     assert cache.peek((TENANT, "a")) is None
+
+
+async def test_what_a_call_uses_is_not_evicted_by_another():
+    service = Service()
+    for name in ("a", "b"):
+        await service.create(name)
+        await service.add(labelled("x", vector_of(0)), name=name)
+    await service.classify(vector_of(0), name="a")
+    small = Service(store=service.store, index_bytes=int(1.5 * service.cache.size_bytes))
+    async with small.sets.snapshot(TENANT, "a", 0):
+        with pytest.raises(OverloadedError):
+            await small.classify(vector_of(0), name="b")
+    (answer,) = await small.classify(vector_of(0), name="b")
+    assert answer.scores[0].label == "x"
 
 
 async def test_a_support_set_larger_than_the_budget_is_refused_and_others_go_on(store):

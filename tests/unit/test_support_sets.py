@@ -12,7 +12,6 @@ from exemplar_server.errors import (
     FingerprintMismatchError,
     InvalidInputError,
     NotFoundError,
-    OverloadedError,
     RevisionNotReachedError,
     UndecodableImageError,
 )
@@ -265,19 +264,6 @@ async def test_concurrent_additions_are_all_found(service):
     )
     async with service.sets.snapshot(TENANT, "set", 31) as snapshot:
         assert snapshot.live()[0] == sorted(f"id-{n}" for n in range(30))
-
-
-async def test_what_a_call_uses_is_not_evicted_by_another():
-    service = Service()
-    for name in ("a", "b"):
-        await service.create(name)
-        await service.add(labelled("x", vector_of(0)), name=name)
-    await service.classify(vector_of(0), name="a")
-    small = Service(store=service.store, index_bytes=int(1.5 * service.cache.size_bytes))
-    async with small.sets.snapshot(TENANT, "a", 0):
-        with pytest.raises(OverloadedError):
-            await small.classify(vector_of(0), name="b")
-    assert best(await small.classify(vector_of(0), name="b")) == ["x"]
 
 
 class SlowStore(FakeStore):

@@ -1,7 +1,5 @@
 """Upkeep: segments merge in the background, within the budget, and never bring back the dead."""
 
-from contextlib import ExitStack
-
 import numpy as np
 import pytest
 
@@ -24,7 +22,7 @@ def store():
     return CountingStore()
 
 
-@pytest.fixture
+@pytest.fixture(autouse=True)
 def small_tail(monkeypatch):
     monkeypatch.setattr(snapshots, "TAIL_ROWS", 4)
     monkeypatch.setattr(merging, "TAIL_ROWS", 4)
@@ -36,7 +34,6 @@ async def grown(store, cache, additions):
         await cache.catch_up(TENANT, "a", change.revision)
 
 
-@pytest.mark.usefixtures("small_tail")
 async def test_segments_merge_in_the_background(store):
     await stored(store, "a")
     cache = await cache_of(store, 100)
@@ -52,19 +49,16 @@ async def test_segments_merge_in_the_background(store):
     assert snapshot.search(QUERIES_QD, 20) == expected.search(QUERIES_QD, 20)
 
 
-@pytest.mark.usefixtures("small_tail")
 async def test_a_merge_that_does_not_fit_is_left_and_the_segments_serve(store):
     await stored(store, "a")
     cache = await cache_of(store, 1.6)
-    with ExitStack() as pins:
-        pins.enter_context(cache.pin((TENANT, "a")))
+    with cache.pin((TENANT, "a")):
         await cache.get(TENANT, "a", 0)
         await grown(store, cache, 2)
         await cache.settled()
         assert cache.peek((TENANT, "a")).live_count == ROWS + 10
 
 
-@pytest.mark.usefixtures("small_tail")
 async def test_a_support_set_deleted_during_a_merge_stays_deleted(store):
     await stored(store, "a")
     cache = await cache_of(store, 100)
@@ -76,7 +70,6 @@ async def test_a_support_set_deleted_during_a_merge_stays_deleted(store):
     assert (len(cache), cache.size_bytes) == (0, 0)
 
 
-@pytest.mark.usefixtures("small_tail")
 async def test_closing_ends_merges(store):
     await stored(store, "a")
     cache = await cache_of(store, 100)
